@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks run SUITE` and `python -m benchmarks list`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.report import save, to_markdown
+from benchmarks.runner import run_suite
+from benchmarks.suite import known_suites, read_suite
+from vectorloom.errors import VectorloomError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0: every floor held; 1: some row is an error; 2: wrong use."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _list() if options.command == "list" else _run(options)
+    except VectorloomError as error:
+        _say(f"{type(error).__name__}: {error}")
+        return 2
+    except KeyboardInterrupt:
+        _say("stopped; nothing was saved")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="suites and their methods")
+    run = commands.add_parser("run", help="run one suite")
+    run.add_argument("suite", help="TOML file, such as suites/index/exact.toml")
+    run.add_argument("--only", nargs="+", metavar="NAME", help="methods to run; * is allowed")
+    run.add_argument("--data", help="another data set, whole: minilm-scifact, sentences, ...")
+    run.add_argument("--rounds", type=int, help="timed rounds, in place of the suite's")
+    run.add_argument("--smoke", action="store_true", help="tiny generated data, one round")
+    run.add_argument("--out", type=Path, help="folder for the JSON and the table")
+    return parser
+
+
+def _list() -> int:
+    for path in known_suites():
+        suite = read_suite(path)
+        _print(f"{path}: {suite.title}")
+        _print(f"  {', '.join(method.name for method in suite.methods)}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    suite = read_suite(options.suite)
+    if options.data:
+        data = dataclasses.replace(suite.data, set=options.data, rows=0, queries=0)
+        suite = dataclasses.replace(suite, data=data)
+    if options.rounds:
+        repeat = dataclasses.replace(suite.repeat, rounds=options.rounds)
+        suite = dataclasses.replace(suite, repeat=repeat)
+    if options.smoke:
+        suite = suite.smoked()
+    if options.only:
+        suite = suite.only(options.only)
+    result = run_suite(suite, _say)
+    _print(to_markdown(result))
+    if options.out:
+        for path in save(result, options.out):
+            _say(f"wrote {path}")
+    return 0 if result.ok else 1
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a peer must offer to be measured: one of three small contracts, one file a library.
+
+A peer lives in a worker process of its own, started with its thread counts already forced.
+The module defines ``Peer``; libraries are imported by name inside ``__init__``, so that a
+missing one is a skipped row and not a broken runner.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+@dataclass
+class Answer:
+    """What one timed run returned, so that its quality can be judged.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (rows, k), int64, optional
+        Positions in the base, best first, -1 where there is none; None for a run that answers
+        nothing (a bandwidth reference).
+    scores : ndarray of shape (rows, k), optional
+        Cosine or inner product, larger is closer, where the library gives it.
+    rows : ndarray of shape (rows,), int64, optional
+        Which base rows were asked for, when a graph was built for a sample only.
+    scale : float, default=1.0
+        The time of the whole job is the measured time times this; above 1 the row is labelled
+        as extrapolated.
+    """
+
+    ids: Ids | None = None
+    scores: NDArray[Any] | None = None
+    rows: Ids | None = None
+    scale: float = 1.0
+
+
+@dataclass
+class Facts:
+    """What a peer says about itself once it is built.
+
+    Parameters
+    ----------
+    packages : sequence of str
+        Distributions whose versions belong in the result.
+    level : str, optional
+        The CPU level in use, where the library tells.
+    row_bytes : int, optional
+        Bytes of the stored rows that one query has to look at; GB/s is counted from it.
+    detail : dict
+        Anything else worth a line in the JSON.
+    """
+
+    packages: Sequence[str] = ()
+    level: str | None = None
+    row_bytes: int | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class SearchPeer:
+    """Top-k search: `build` once, `search` many times."""
+
+    def build(self, base: Floats) -> None:
+        raise NotImplementedError
+
+    def search(self, queries: Floats, k: int) -> Answer:
+        raise NotImplementedError
+
+    def facts(self) -> Facts:
+        return Facts()
+
+
+class GraphPeer:
+    """The k nearest other rows of each row; the input is loaded before the clock starts."""
+
+    def graph(self, base: Floats, k: int) -> Answer:
+        raise NotImplementedError
+
+    def facts(self) -> Facts:
+        return Facts()
+
+
+class GaugePeer:
+    """One number with a unit, smaller is better: seconds of an import, load of an idle process."""
+
+    unit = "s"
+
+    def measure(self) -> float:
+        raise NotImplementedError
+
+    def facts(self) -> Facts:
+        return Facts()
+
+
+def load(name: str) -> Any:
+    """Import a library that may be absent; the worker turns ImportError into a skipped row."""
+    return importlib.import_module(name)
+
+
+class Merger:
+    """Keep the best k of each query while blocks of the base stream past (scores, larger wins)."""
+
+    def __init__(self, n_queries: int, k: int) -> None:
+        self.k = k
+        self.scores = np.full((n_queries, 0), 0, np.float32)
+        self.ids = np.full((n_queries, 0), 0, np.int64)
+
+    def add(self, scores: NDArray[Any], ids: Ids) -> None:
+        self.scores = np.concatenate([self.scores, scores], axis=1)
+        self.ids = np.concatenate([self.ids, ids], axis=1)
+
+    def best(self) -> tuple[Ids, NDArray[Any]]:
+        order = np.argsort(-self.scores, axis=1, kind="stable")[:, : self.k]
+        return np.take_along_axis(self.ids, order, 1), np.take_along_axis(self.scores, order, 1)
