@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vectorloom info`: what a file holds, without loading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vectorloom.cli.output import DebugOption, JsonOption, Output, facts, format_bytes, job, plain
+
+
+def info(
+    path: Annotated[Path, typer.Argument(help="A vector file, a BEIR folder or a saved index.")],
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Describe a vector file or index without loading it.
+
+    Tells format, shape, dtype, ids and metadata.
+    """
+    with job(as_json=as_json, debug=debug) as out:
+        report = _describe(path)
+        if as_json:
+            out.document(report)
+        else:
+            _print(out, report)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    from vectorloom.io.container import is_container, read_header
+
+    if path.is_file() and is_container(path):
+        return {"path": str(path), "format": "vectorloom", **read_header(path)}
+    from vectorloom.io import describe
+
+    described: dict[str, Any] = plain(describe(path))
+    return described
+
+
+def _print(out: Output, report: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    rows = [(name.replace("_", " "), Text(_text(name, value))) for name, value in report.items()]
+    out.show(facts(rows))
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if name.endswith(("bytes", "size")) and isinstance(value, int):
+        return f"{format_bytes(value)}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_text(str(key), part)}" for key, part in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(_text(name, part) for part in value) or "none"
+    return str(value)
