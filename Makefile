@@ -7,6 +7,7 @@
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=
+SUITE ?= suites/index/exact.toml
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
@@ -97,7 +98,7 @@ test-all: $(DEV_READY) $(BUILT) wheel-test ## Every test, and the wheel in an en
 	@$(RUN) -m pytest $(ARGS)
 
 wheel-test: $(TOOLS_READY) ## Build a wheel, install it alone, run a search with it
-	@sh tools/wheel_test.sh "$(VENV)"
+	@$(RUN) tools/wheel_test.py
 
 # ---------------------------------------------------------------- check
 
@@ -133,11 +134,11 @@ stubs: $(BUILT) ## Take the stub of the compiled module as the new golden one
 
 # ---------------------------------------------------------------- more
 
-bench: $(BENCH_READY) $(BUILT) ## Exact search beside its peers; prints ratios
-	@$(RUN) benchmarks/run.py $(ARGS)
+bench: $(BENCH_READY) $(BUILT) ## Run one suite (SUITE=…) beside its peers; prints ratios
+	@$(RUN) -m benchmarks run $(SUITE) $(ARGS)
 
 docs: $(DOCS_READY) $(BUILT) ## Build the documentation site into site/, strictly
-	@$(RUN) -m mkdocs --quiet build --strict --site-dir site && echo "· site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs --quiet build --strict --site-dir site && echo "· site/index.html"
 
 clean: ## Remove what was built; .venv stays
 	@rm -rf build dist site out .pytest_cache .mypy_cache .ruff_cache .hypothesis $(STUB)
