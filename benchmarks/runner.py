@@ -48,6 +48,15 @@ class Row:
         """Turn the row into an error and forget its numbers."""
         self.error, self.runs, self.built = reason, [], {}
 
+    def stop(self, error: WorkerError) -> None:
+        """A library that is absent is no fault of the run, unless it is ours; all else is."""
+        if error.missing and not error.missing.startswith("vectorloom"):
+            self.skipped = (
+                f"{error.missing} is not installed; run `pip install 'vectorloom[bench]'`"
+            )
+        else:
+            self.fail(str(error))
+
 
 @dataclass
 class Result:
@@ -153,10 +162,7 @@ def _start(
         stack.callback(row.worker.close)
         row.built = row.worker.ask(do="build")
     except WorkerError as error:
-        if error.missing and not error.missing.startswith("vectorloom"):
-            row.skipped = f"{error.missing} is not installed; run `pip install 'vectorloom[bench]'`"
-        else:
-            row.fail(str(error))
+        row.stop(error)
     say(f"  {method.name}: {row.error or row.skipped or 'built'}")
 
 
@@ -173,7 +179,7 @@ def _take_turns(suite: Suite, rows: Sequence[Row], judge: Judge | None, say: Say
             try:
                 run = row.worker.ask(do="run")
             except WorkerError as error:
-                row.fail(str(error))
+                row.stop(error)
                 continue
             took = time.perf_counter() - start
             others = max(0.0, machine.busy_seconds() - before - run["cpu_s"])

@@ -116,7 +116,7 @@ class Worker:
             "level": facts.level,
             "row_bytes": facts.row_bytes,
             "detail": facts.detail,
-            "versions": {name: importlib.metadata.version(name) for name in facts.packages},
+            "versions": {name: version_of(name) for name in facts.packages},
             "thread_pools": thread_pools(),
         }
 
@@ -130,6 +130,14 @@ def force_threads(threads: int, cpus: list[int]) -> Any:
     except ImportError:
         return None
     return threadpoolctl.threadpool_limits(threads)
+
+
+def version_of(package: str) -> str:
+    """The installed version; sources that are only on the path have none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def thread_pools() -> list[str]:
