@@ -84,12 +84,29 @@ def test_convert_keeps_vectors_and_ids(tmp_path: Path, rows: NDArray[np.float32]
         "dim": 7,
         "dtype": "float32",
         "has_ids": True,
+        "metadata": [],
         "bytes": target.stat().st_size,
     }
     found = vl.read(target)
     assert np.array_equal(found.values, rows)
     assert found.ids is not None
     assert found.ids.tolist() == ids
+
+
+def test_convert_refuses_to_lose_ids_and_columns_unless_told_to_drop_them(
+    tmp_path: Path, rows: NDArray[np.float32]
+) -> None:
+    source, target = tmp_path / "rows.parquet", tmp_path / "rows.fvecs"
+    vl.write(source, rows, ids=list(range(30)), metadata={"title": [f"t{i}" for i in range(30)]})
+    code, _, errors = invoke("convert", source, target)
+    assert code == 1
+    assert "ids or metadata" in errors
+    assert not target.exists()
+    code, out, _ = invoke("convert", source, target, "--drop-ids", "--drop-metadata", "--json")
+    assert code == 0
+    assert (json.loads(out)["has_ids"], json.loads(out)["metadata"]) == (False, [])
+    assert np.array_equal(vl.read(target).values, rows)
+    assert invoke("convert", source, target, "--drop-ids", "--ids", "id")[0] == 2
 
 
 def test_convert_narrows_when_asked(tmp_path: Path, rows: NDArray[np.float32]) -> None:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vectorloom.cli.output import DebugOption, JsonOption, format_bytes, job
+
+if TYPE_CHECKING:
+    from vectorloom.io import Vectors
 
 
 def convert(
@@ -30,15 +34,20 @@ def convert(
     ids: Annotated[
         str | None, typer.Option(help="Column or key of SRC that holds the ids.")
     ] = None,
+    drop_ids: Annotated[bool, typer.Option("--drop-ids", help="Leave the ids behind.")] = False,
+    drop_metadata: Annotated[
+        bool, typer.Option("--drop-metadata", help="Leave the other columns behind.")
+    ] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Convert a vector file to another format.
 
-    Ids and metadata go along where the format of DST can hold them.
+    Ids and metadata go along. A format that cannot hold them is refused, unless they are dropped.
     """
     with job(as_json=as_json, debug=debug) as out:
-        report = _convert(source, target, file_format, dtype, vectors, ids)
+        found = _read(source, dtype, vectors, ids, drop_ids, drop_metadata)
+        report = _write(found, source, target, file_format)
         if as_json:
             out.document(report)
         else:
@@ -49,24 +58,33 @@ def convert(
             )
 
 
-def _convert(
+def _read(
     source: Path,
-    target: Path,
-    file_format: str | None,
     dtype: str | None,
     vectors: str | None,
     ids: str | None,
-) -> dict[str, Any]:
+    drop_ids: bool,
+    drop_metadata: bool,
+) -> Vectors:
     import vectorloom as vl
 
-    found = vl.read(source, vectors=vectors, ids=ids, dtype=dtype)
+    if drop_ids and ids is not None:
+        raise typer.BadParameter("--ids and --drop-ids exclude each other.")
+    found = vl.read(source, vectors=vectors, ids=False if drop_ids else ids, dtype=dtype)
+    return dataclasses.replace(found, metadata=None) if drop_metadata else found
+
+
+def _write(found: Vectors, source: Path, target: Path, file_format: str | None) -> dict[str, Any]:
+    import vectorloom as vl
+
     vl.write(target, found.values, ids=found.ids, metadata=found.metadata, format=file_format)
     return {
         "source": str(source),
         "target": str(target),
-        "rows": len(found.values),
-        "dim": int(found.values.shape[1]),
-        "dtype": str(found.values.dtype),
+        "rows": len(found),
+        "dim": found.dim,
+        "dtype": str(found.dtype),
         "has_ids": found.ids is not None,
+        "metadata": [] if found.metadata is None else found.metadata.column_names,
         "bytes": target.stat().st_size,
     }

@@ -34,7 +34,7 @@ RUN_TAG = "vectorloom"
 
 
 def search(
-    vectors: Annotated[
+    source: Annotated[
         Path, typer.Argument(metavar="VECTORS", help="A vector file or a saved index.")
     ],
     queries: Annotated[
@@ -54,6 +54,10 @@ def search(
     ids: Annotated[
         str | None, typer.Option(help="Name of the column or key that holds the ids.")
     ] = None,
+    vectors: Annotated[
+        str | None, typer.Option(help="Name of the column or key that holds the vectors.")
+    ] = None,
+    query_vectors: Annotated[str | None, typer.Option(help="The same for QUERIES.")] = None,
     out_file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write JSON lines to FILE.")
     ] = None,
@@ -70,8 +74,8 @@ def search(
     {"query": id, "hits": [{"id", "score", "distance"}, ...]}, best hit first.
     """
     with job(as_json=as_json, debug=debug) as out:
-        index = _index(vectors, metric, ids, jobs)
-        query_ids, values = _queries(queries)
+        index = _index(source, metric, vectors, ids, jobs)
+        query_ids, values = _queries(queries, query_vectors)
         hits = index.search(values, k=k)
         if run_file is not None:
             _write_lines(run_file, _run_lines(hits, query_ids))
@@ -91,7 +95,9 @@ def _is_shown() -> bool:
     return sys.stdout.isatty()
 
 
-def _index(path: Path, metric: str | None, ids: str | None, jobs: int | None) -> Any:
+def _index(
+    path: Path, metric: str | None, vectors: str | None, ids: str | None, jobs: int | None
+) -> Any:
     import vectorloom as vl
     from vectorloom.io.container import is_container
 
@@ -107,12 +113,13 @@ def _index(path: Path, metric: str | None, ids: str | None, jobs: int | None) ->
                 f"{path} was built for metric {index.metric!r} and --metric is {metric!r}; leave "
                 "--metric out, or search the vector file that it was built from."
             )
-        if ids is not None:
-            raise ParameterError(f"{path} is a saved index and has its own ids; leave --ids out.")
+        for name, value in (("--vectors", vectors), ("--ids", ids)):
+            if value is not None:
+                raise ParameterError(f"{path} is a saved index, not columns; leave {name} out.")
         if jobs is not None:
             index.n_jobs = jobs
         return index
-    found = vl.read(path, ids=ids)
+    found = vl.read(path, vectors=vectors, ids=ids)
     chosen = metric or "cosine"
     dtype = "bits" if chosen == "hamming" else _storage(found.values.dtype.name)
     return vl.index.Exact(metric=chosen, dtype=dtype, n_jobs=jobs).fit(found.values, ids=found.ids)
@@ -123,12 +130,12 @@ def _storage(dtype: str) -> str:
     return dtype if dtype == "float16" else "float32"
 
 
-def _queries(source: str) -> tuple[list[Any], Any]:
+def _queries(source: str, vectors: str | None) -> tuple[list[Any], Any]:
     import vectorloom as vl
 
     if source == "-":
         return read_json_lines(sys.stdin)
-    found = vl.read(source)
+    found = vl.read(source, vectors=vectors)
     ids = range(len(found.values)) if found.ids is None else found.ids.tolist()
     return list(ids), found.values
 
