@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks run SUITE` and `python -m benchmarks list`."""
+"""`python -m benchmarks run SUITE`, `… list` and `… page`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.page import write_page
 from benchmarks.report import save, to_markdown
 from benchmarks.runner import run_suite
 from benchmarks.suite import known_suites, read_suite
 from vectorloom.errors import VectorloomError
+
+HERE = Path(__file__).parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0: every floor held; 1: some row is an error; 2: wrong use."""
     options = _parser().parse_args(arguments)
     try:
-        return _list() if options.command == "list" else _run(options)
+        return {"list": _list, "page": _page, "run": _run}[options.command](options)
     except VectorloomError as error:
         _say(f"{type(error).__name__}: {error}")
         return 2
@@ -33,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="suites and their methods")
     run = commands.add_parser("run", help="run one suite")
+    page = commands.add_parser("page", help="copy the saved results into docs/benchmarks.md")
+    page.add_argument("--results", type=Path, default=HERE / "results")
+    page.add_argument("--page", type=Path, default=HERE.parent / "docs" / "benchmarks.md")
     run.add_argument("suite", help="TOML file, such as suites/index/exact.toml")
     run.add_argument("--only", nargs="+", metavar="NAME", help="methods to run; * is allowed")
     run.add_argument("--data", help="another data set, whole: minilm-scifact, sentences, ...")
@@ -42,11 +48,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list() -> int:
+def _list(options: argparse.Namespace) -> int:
+    del options
     for path in known_suites():
         suite = read_suite(path)
         _print(f"{path}: {suite.title}")
         _print(f"  {', '.join(method.name for method in suite.methods)}")
+    return 0
+
+
+def _page(options: argparse.Namespace) -> int:
+    found = write_page(options.page, options.results)
+    _say(f"{options.page}: {found} results")
     return 0
 
 

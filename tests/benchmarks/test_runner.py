@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from benchmarks.__main__ import main
+from benchmarks.page import END, START
 
 SUITE = """
 title = "Made for the tests"
@@ -172,3 +173,17 @@ def test_our_own_methods_hold_their_floors_on_generated_data(tmp_path: Path, nam
 def test_an_idle_process_and_an_import_are_measured(tmp_path: Path) -> None:
     options = ["--smoke", "--only", "*vectorloom", "--out", str(tmp_path)]
     assert main(["run", "suites/startup.toml", *options]) == 0
+
+
+def test_the_page_holds_the_saved_tables_and_leaves_its_own_words(tmp_path: Path) -> None:
+    run(tmp_path, SUITE)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{START}\nold\n{END}\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        assert main(["page", "--results", str(tmp_path), "--page", str(page)]) == 0
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith("before\n")
+        assert text.endswith("\nafter\n")
+        assert "| numpy | 1 |" in text
+        assert "old" not in text
+        assert text.count("## Made for the tests") == 1
