@@ -126,8 +126,8 @@ def _index(
 
 
 def _storage(dtype: str) -> str:
-    """Store half-precision files as they are; everything else as float32."""
-    return dtype if dtype == "float16" else "float32"
+    """Store narrow files as they are, which loses nothing; everything else as float32."""
+    return dtype if dtype in ("float16", "int8", "uint8") else "float32"
 
 
 def _queries(source: str, vectors: str | None) -> tuple[list[Any], Any]:
