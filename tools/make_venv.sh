@@ -17,7 +17,7 @@ wanted=${2:-}
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
 
 if [ -n "$wanted" ]; then
-  new_enough "$wanted" || { echo "PYTHON=$wanted is not a Python >= 3.10" >&2; exit 1; }
+  new_enough "$wanted" || { echo "PYTHON=$wanted does not run, or is older than Python 3.10." >&2; exit 1; }
   python=$wanted
 else
   if [ -x "$venv/bin/python" ] && new_enough "$venv/bin/python"; then exit 0; fi
