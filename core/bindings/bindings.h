@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// One bind_<verb> function a file; module.cc calls them all. Bindings convert, check and release the GIL;
+// they hold no algorithm.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace vl {
+
+void bind_errors(nanobind::module_& m);
+void bind_base(nanobind::module_& m);
+void bind_kernels(nanobind::module_& m);
+void bind_index(nanobind::module_& m);
+
+}  // namespace vl

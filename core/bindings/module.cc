@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings/bindings.h"
+
+NB_MODULE(_core, m) {
+  m.doc() = "The compiled core of vectorloom. Private: the public interface is the Python package.";
+  vl::bind_errors(m);
+  vl::bind_base(m);
+  vl::bind_kernels(m);
+  vl::bind_index(m);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "index/candidates.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace vl {
+namespace {
+
+// Room for float64 rounding when an exact score is turned into a value; far above 2^-53 * a few steps.
+constexpr double kFloat64Slack = 1e-12;
+
+}  // namespace
+
+void Candidates::start_top(std::int64_t k, const std::int64_t* ties, const ValueScale& scale) {
+  k_ = k;
+  range_ = false;
+  ties_ = ties;
+  scale_ = scale;
+  threshold_ = -std::numeric_limits<double>::infinity();
+  capacity_ = static_cast<std::size_t>(std::max<std::int64_t>(4 * k, k + 64));
+  pending_.clear();
+  best_.clear();
+}
+
+void Candidates::start_range(double least, const std::int64_t* ties, const ValueScale& scale) {
+  start_top(4096, ties, scale);
+  range_ = true;
+  least_ = least;
+  const double value = least * scale.multiply + scale.add;
+  threshold_ = value - kFloat64Slack * (std::abs(least * scale.multiply) + std::abs(scale.add));
+}
+
+void Candidates::tighten(const Scorer& scorer) {
+  if (!range_) prune();
+  // Many equal or nearly equal values cannot be told apart by bounds: only exact scores can.
+  if (pending_.size() > capacity_ / 2) settle(scorer);
+}
+
+// Raises the threshold to the lower bound of the k-th best pending value and drops what is below.
+void Candidates::prune() {
+  if (static_cast<std::int64_t>(pending_.size()) < k_) return;
+  const auto kth = pending_.begin() + (k_ - 1);
+  std::nth_element(pending_.begin(), kth, pending_.end(),
+                   [](const Pending& a, const Pending& b) { return a.value > b.value; });
+  threshold_ = std::max(threshold_, lower(kth->value));
+  std::erase_if(pending_, [this](const Pending& p) { return upper(p.value) < threshold_; });
+}
+
+void Candidates::add_exact(const std::int64_t* rows, std::int64_t n, const Scorer& scorer) {
+  constexpr std::int64_t kChunk = 1024;
+  double scores[kChunk];
+  for (std::int64_t first = 0; first < n; first += kChunk) {
+    const std::int64_t count = std::min(kChunk, n - first);
+    scorer.score(rows + first, count, scores);
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (range_ && !(scores[i] >= least_)) continue;
+      const std::int64_t row = rows[first + i];
+      best_.push_back({scores[i], ties_ != nullptr ? ties_[row] : row, row});
+    }
+    keep_best();
+  }
+}
+
+// Cuts best_ to the k best, whose last one raises the threshold.
+void Candidates::keep_best() {
+  if (range_ || static_cast<std::int64_t>(best_.size()) < k_) return;
+  std::nth_element(best_.begin(), best_.begin() + (k_ - 1), best_.end(), better);
+  best_.resize(static_cast<std::size_t>(k_));
+  const double kth = best_.back().score * scale_.multiply;
+  const double value = kth + scale_.add;
+  threshold_ = std::max(threshold_, value - kFloat64Slack * (std::abs(kth) + std::abs(scale_.add)));
+}
+
+void Candidates::settle(const Scorer& scorer) {
+  std::vector<std::int64_t> rows(pending_.size());
+  std::transform(pending_.begin(), pending_.end(), rows.begin(), [](const Pending& p) { return p.row; });
+  pending_.clear();
+  add_exact(rows.data(), static_cast<std::int64_t>(rows.size()), scorer);
+}
+
+void Candidates::absorb(Candidates& other) {
+  threshold_ = std::max(threshold_, other.threshold_);
+  pending_.insert(pending_.end(), other.pending_.begin(), other.pending_.end());
+  best_.insert(best_.end(), other.best_.begin(), other.best_.end());
+  other.pending_.clear();
+  other.best_.clear();
+}
+
+std::vector<Scored>& Candidates::finish(const Scorer& scorer) {
+  if (!range_) {
+    prune();
+    std::erase_if(pending_, [this](const Pending& p) { return upper(p.value) < threshold_; });
+  }
+  settle(scorer);
+  std::sort(best_.begin(), best_.end(), better);
+  if (!range_ && static_cast<std::int64_t>(best_.size()) > k_) best_.resize(static_cast<std::size_t>(k_));
+  return best_;
+}
+
+}  // namespace vl

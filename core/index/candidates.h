@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one query may still return while rows stream by. Fast paths add rows with an approximate value v
+// and a promise: |v - true value| <= slack. The collector keeps the largest lower bound of the k-th best
+// value as its threshold, forgets what cannot reach it, and settles the rest with exact scores.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "index/scoring.h"
+
+namespace vl {
+
+struct Scored {
+  double score;
+  std::int64_t tie;  // among equal scores the smaller comes first
+  std::int64_t row;
+};
+
+inline bool better(const Scored& a, const Scored& b) {
+  return a.score > b.score || (a.score == b.score && a.tie < b.tie);
+}
+
+// The true value is score * multiply + add; the error of an approximate value v is at most
+// absolute + relative * |v|.
+struct ValueScale {
+  double multiply = 1.0;
+  double add = 0.0;
+  double absolute = 0.0;
+  double relative = 0.0;
+};
+
+class Candidates {
+ public:
+  // The k best.
+  void start_top(std::int64_t k, const std::int64_t* ties, const ValueScale& scale);
+  // All whose exact score is at least `least`.
+  void start_range(double least, const std::int64_t* ties, const ValueScale& scale);
+
+  // Values whose upper bound is below this cannot matter. Never decreases.
+  double threshold() const { return threshold_; }
+  double upper(double v) const { return v + scale_.absolute + scale_.relative * (v < 0 ? -v : v); }
+
+  // True when the caller must call tighten() before adding more.
+  bool add(std::int64_t row, double v) {
+    if (upper(v) < threshold_) return false;
+    pending_.push_back({v, row});
+    return pending_.size() >= capacity_;
+  }
+
+  void tighten(const Scorer& scorer);
+  // Scores rows exactly at once, without a fast path before.
+  void add_exact(const std::int64_t* rows, std::int64_t n, const Scorer& scorer);
+  void absorb(Candidates& other);
+  // Settles all and sorts best first.
+  std::vector<Scored>& finish(const Scorer& scorer);
+
+ private:
+  struct Pending {
+    double value;
+    std::int64_t row;
+  };
+
+  double lower(double v) const { return v - scale_.absolute - scale_.relative * (v < 0 ? -v : v); }
+  void prune();
+  void keep_best();
+  void settle(const Scorer& scorer);
+
+  std::int64_t k_ = 0;
+  bool range_ = false;
+  double least_ = 0.0;
+  const std::int64_t* ties_ = nullptr;
+  ValueScale scale_;
+  double threshold_ = -std::numeric_limits<double>::infinity();
+  std::size_t capacity_ = 0;
+  std::vector<Pending> pending_;
+  std::vector<Scored> best_;
+};
+
+}  // namespace vl

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "index/exact.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "base/threads.h"
+#include "index/candidates.h"
+#include "index/source.h"
+
+namespace vl {
+namespace {
+
+// Beyond these, squares leave the range of float32; such rows are scored in float64 only.
+constexpr double kFastNorm = 1e15;
+constexpr double kTaskNanoseconds = 40e6;  // tasks this short keep Ctrl-C and load balance prompt
+constexpr std::int64_t kPanelQueries = 12;  // from here on packing rows costs less than rereading them
+constexpr double kExactNanosecondsPerByte = 0.06;
+
+ExactQuery slice(const ExactQuery& query, std::int64_t first, std::int64_t n) {
+  ExactQuery part = query;
+  const std::size_t bytes = query.rows.kind == Kind::kBits ? query.rows.stride()
+                                                           : static_cast<std::size_t>(query.rows.dim) * 4;
+  part.queries = static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(first) * bytes;
+  part.n_queries = n;
+  if (query.exclude != nullptr) part.exclude = query.exclude + first;
+  return part;
+}
+
+// One batch of queries, small enough that its candidates fit in memory.
+class Batch {
+ public:
+  Batch(const ExactQuery& query, const std::vector<std::int64_t>* allowed)
+      : query_(query), allowed_(allowed), n_jobs_(resolve_jobs(query.n_jobs)) {
+    const std::size_t bytes = query.rows.kind == Kind::kBits
+                                  ? query.rows.stride()
+                                  : static_cast<std::size_t>(query.rows.dim) * 4;
+    scorers_.reserve(static_cast<std::size_t>(query.n_queries));
+    for (std::int64_t q = 0; q < query.n_queries; ++q) {
+      const auto* p = static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(q) * bytes;
+      scorers_.emplace_back(query.rows, query.norms, query.metric, p);
+    }
+    if (!score_directly()) source_ = choose_source();
+    plan();
+  }
+
+  // `start(candidates, query, scale)` readies one collector; `take(query, scored)` receives its answer.
+  template <class Start, class Take>
+  void run(const Start& start, const Take& take) {
+    candidates_.resize(static_cast<std::size_t>(query_.n_queries * n_parts_));
+    for (std::int64_t q = 0; q < query_.n_queries; ++q) {
+      const ValueScale scale = source_ ? source_->value_scale(q) : ValueScale{};
+      for (std::int64_t part = 0; part < n_parts_; ++part) start(at(part, q), q, scale);
+    }
+    source_ ? sweep_rows() : score_rows();
+    parallel_for((query_.n_queries + 15) / 16, query_.n_queries < 32 ? 1 : n_jobs_,
+                 [&](std::int64_t task, int) {
+                   const std::int64_t end = std::min(query_.n_queries, (task + 1) * 16);
+                   for (std::int64_t q = task * 16; q < end; ++q) {
+                     Candidates& first = at(0, q);
+                     for (std::int64_t part = 1; part < n_parts_; ++part) first.absorb(at(part, q));
+                     take(q, first.finish(scorers_[static_cast<std::size_t>(q)]));
+                   }
+                 });
+  }
+
+ private:
+  Candidates& at(std::int64_t part, std::int64_t q) {
+    return candidates_[static_cast<std::size_t>(part * query_.n_queries + q)];
+  }
+
+  bool score_directly() const {
+    if (allowed_ != nullptr) return true;
+    if (query_.metric == Metric::kHamming) return false;
+    if (query_.rows.n <= 64) return true;
+    double largest = largest_norm(query_);
+    for (const Scorer& scorer : scorers_) largest = std::max(largest, scorer.query_norm());
+    return !(largest < kFastNorm);
+  }
+
+  std::unique_ptr<Source> choose_source() const {
+    if (query_.metric != Metric::kHamming) {
+      if (query_.screen != nullptr) return make_screen_source(query_, scorers_);
+      if (query_.n_queries >= kPanelQueries) return make_panel_source(query_, scorers_);
+    }
+    return make_scan_source(query_, scorers_);
+  }
+
+  // Splits queries into blocks and, when there are fewer blocks than threads, rows into parts.
+  void plan() {
+    const std::int64_t n_rows = allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size())
+                                                    : query_.rows.n;
+    const std::int64_t per_thread = (query_.n_queries + n_jobs_ - 1) / n_jobs_;
+    const std::int64_t rounded = (per_thread + 95) / 96 * 96;
+    block_ = source_ ? std::min<std::int64_t>(source_->queries_per_sweep(), rounded) : rounded;
+    n_blocks_ = (query_.n_queries + block_ - 1) / block_;
+    n_parts_ = std::max<std::int64_t>(1, n_jobs_ / n_blocks_);
+    n_parts_ = std::min(n_parts_, std::max<std::int64_t>(1, n_rows / (4 * kScreenBlock)));
+    const double cost = source_ ? source_->row_cost()
+                                : kExactNanosecondsPerByte * static_cast<double>(query_.rows.stride()) + 20.0;
+    const double work = cost * static_cast<double>(n_rows) * static_cast<double>(query_.n_queries);
+    if (work < 1e5) n_parts_ = 1;  // waking a thread costs tens of microseconds
+    const double per_row = cost * static_cast<double>(std::min(block_, query_.n_queries));
+    const auto rows = static_cast<std::int64_t>(kTaskNanoseconds / per_row);
+    chunk_ = std::max<std::int64_t>(rows / kScreenBlock, 8) * kScreenBlock;
+    const std::int64_t part = ((n_rows + n_parts_ - 1) / n_parts_ + kScreenBlock - 1) / kScreenBlock;
+    part_rows_ = part * kScreenBlock;
+  }
+
+  void sweep_rows() {
+    for (std::int64_t offset = 0; offset < part_rows_; offset += chunk_) {
+      parallel_for(n_blocks_ * n_parts_, n_jobs_, [&](std::int64_t task, int) {
+        const std::int64_t first_query = task % n_blocks_ * block_;
+        const std::int64_t part = task / n_blocks_;
+        const std::int64_t part_end = std::min(query_.rows.n, (part + 1) * part_rows_);
+        const std::int64_t first = part * part_rows_ + offset;
+        const std::int64_t last = std::min(part_end, first + chunk_);
+        if (first >= last) return;
+        const auto n = static_cast<int>(std::min(block_, query_.n_queries - first_query));
+        source_->sweep(first_query, n, first, last, &at(part, first_query), scorers_.data() + first_query);
+      });
+    }
+  }
+
+  // Every admitted row in float64: few survivors of a filter, tiny indexes, values beyond float32.
+  void score_rows() {
+    const std::int64_t n_rows = allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size())
+                                                    : query_.rows.n;
+    for (std::int64_t offset = 0; offset < part_rows_; offset += chunk_) {
+      parallel_for(n_blocks_ * n_parts_, n_jobs_, [&](std::int64_t task, int) {
+        const std::int64_t first_query = task % n_blocks_ * block_;
+        const std::int64_t part = task / n_blocks_;
+        const std::int64_t first = part * part_rows_ + offset;
+        const std::int64_t last = std::min({n_rows, (part + 1) * part_rows_, first + chunk_});
+        const std::int64_t end = std::min(query_.n_queries, first_query + block_);
+        std::vector<std::int64_t> rows;
+        for (std::int64_t q = first_query; q < end && first < last; ++q) {
+          rows.clear();
+          for (std::int64_t i = first; i < last; ++i) {
+            const std::int64_t row = allowed_ != nullptr ? (*allowed_)[static_cast<std::size_t>(i)] : i;
+            if (admits(query_, q, row)) rows.push_back(row);
+          }
+          at(part, q).add_exact(rows.data(), static_cast<std::int64_t>(rows.size()),
+                                scorers_[static_cast<std::size_t>(q)]);
+        }
+      });
+    }
+  }
+
+  const ExactQuery& query_;
+  const std::vector<std::int64_t>* allowed_;
+  int n_jobs_;
+  std::vector<Scorer> scorers_;
+  std::unique_ptr<Source> source_;
+  std::vector<Candidates> candidates_;
+  std::int64_t block_ = 0;
+  std::int64_t n_blocks_ = 0;
+  std::int64_t n_parts_ = 1;
+  std::int64_t part_rows_ = 0;
+  std::int64_t chunk_ = 0;
+};
+
+// The rows a selective mask leaves, when scoring them one by one is cheaper than sweeping all.
+std::vector<std::int64_t> few_survivors(const ExactQuery& query, bool* few) {
+  std::vector<std::int64_t> rows;
+  *few = false;
+  if (query.mask == nullptr) return rows;
+  const std::int64_t most = std::max<std::int64_t>(256, query.rows.n / 32);
+  for (std::int64_t r = 0; r < query.rows.n; ++r) {
+    if (query.mask[r] == 0) continue;
+    if (static_cast<std::int64_t>(rows.size()) == most) return rows;
+    rows.push_back(r);
+  }
+  *few = true;
+  return rows;
+}
+
+std::int64_t queries_per_batch(const ExactQuery& query) {
+  return static_cast<std::int64_t>(resolve_jobs(query.n_jobs)) * 960;
+}
+
+}  // namespace
+
+double largest_norm(const ExactQuery& query) {
+  if (query.norms == nullptr || query.rows.n == 0) return 0.0;
+  return *std::max_element(query.norms, query.norms + query.rows.n);
+}
+
+void exact_search(const ExactQuery& query, std::int64_t k, std::int64_t* positions, double* scores,
+                  std::int64_t* counts) {
+  std::fill_n(positions, query.n_queries * k, std::int64_t{-1});
+  std::fill_n(scores, query.n_queries * k, -std::numeric_limits<double>::infinity());
+  std::fill_n(counts, query.n_queries, std::int64_t{0});
+  if (query.rows.n == 0 || k == 0) return;
+  bool few = false;
+  const std::vector<std::int64_t> allowed = few_survivors(query, &few);
+  const std::int64_t kept = std::min(k, query.rows.n);
+  const std::int64_t step = queries_per_batch(query);
+  for (std::int64_t first = 0; first < query.n_queries; first += step) {
+    const ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
+    Batch batch(part, few ? &allowed : nullptr);
+    batch.run(
+        [&](Candidates& c, std::int64_t, const ValueScale& scale) { c.start_top(kept, part.ties, scale); },
+        [&](std::int64_t q, const std::vector<Scored>& best) {
+          const std::int64_t at = (first + q) * k;
+          for (std::size_t i = 0; i < best.size(); ++i) {
+            positions[at + static_cast<std::int64_t>(i)] = best[i].row;
+            scores[at + static_cast<std::int64_t>(i)] = best[i].score;
+          }
+          counts[first + q] = static_cast<std::int64_t>(best.size());
+        });
+  }
+}
+
+RangeResult exact_range(const ExactQuery& query, const double* least) {
+  RangeResult result;
+  result.limits.assign(static_cast<std::size_t>(query.n_queries) + 1, 0);
+  if (query.rows.n == 0) return result;
+  bool few = false;
+  const std::vector<std::int64_t> allowed = few_survivors(query, &few);
+  const std::int64_t step = queries_per_batch(query);
+  for (std::int64_t first = 0; first < query.n_queries; first += step) {
+    const ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
+    std::vector<std::vector<Scored>> found(static_cast<std::size_t>(part.n_queries));
+    Batch batch(part, few ? &allowed : nullptr);
+    batch.run(
+        [&](Candidates& c, std::int64_t q, const ValueScale& scale) {
+          c.start_range(least[first + q], part.ties, scale);
+        },
+        [&](std::int64_t q, std::vector<Scored>& best) {
+          found[static_cast<std::size_t>(q)].swap(best);
+        });
+    for (std::int64_t q = 0; q < part.n_queries; ++q) {
+      for (const Scored& s : found[static_cast<std::size_t>(q)]) {
+        result.positions.push_back(s.row);
+        result.scores.push_back(s.score);
+      }
+      result.limits[static_cast<std::size_t>(first + q) + 1] =
+          static_cast<std::int64_t>(result.positions.size());
+    }
+  }
+  return result;
+}
+
+void exact_knn_graph(const Rows& rows, const double* norms, const Screen* screen, Metric metric,
+                     std::int64_t k, int n_jobs, std::int64_t* positions, float* scores) {
+  const bool bits = rows.kind == Kind::kBits;
+  const bool in_place = bits || (rows.kind == Kind::kFloat32);
+  ExactQuery query;
+  query.rows = rows;
+  query.norms = norms;
+  query.screen = screen;
+  query.metric = metric;
+  query.n_jobs = n_jobs;
+  const std::int64_t step = queries_per_batch(query);
+  std::vector<float> values(in_place ? 0 : static_cast<std::size_t>(step * rows.dim));
+  std::vector<std::int64_t> self(static_cast<std::size_t>(step));
+  std::vector<std::int64_t> found(static_cast<std::size_t>(step * k));
+  std::vector<double> exact(static_cast<std::size_t>(step * k));
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(step));
+  for (std::int64_t first = 0; first < rows.n; first += step) {
+    const std::int64_t n = std::min(step, rows.n - first);
+    for (std::int64_t i = 0; i < n; ++i) {
+      self[static_cast<std::size_t>(i)] = first + i;
+      if (!in_place) decode_row(rows, first + i, values.data() + i * rows.dim);
+    }
+    query.queries = in_place ? rows.row(first) : values.data();
+    query.n_queries = n;
+    query.exclude = self.data();
+    exact_search(query, k, found.data(), exact.data(), counts.data());
+    std::copy_n(found.data(), n * k, positions + first * k);
+    std::transform(exact.data(), exact.data() + n * k, scores + first * k,
+                   [](double s) { return static_cast<float>(s); });
+  }
+}
+
+}  // namespace vl

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "index/screen.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/errors.h"
+#include "base/threads.h"
+#include "index/scoring.h"
+#include "simd/panel.h"
+
+namespace vl {
+namespace {
+
+constexpr int kCodeMax = 127;
+constexpr double kUnit = 0x1p-24;  // unit roundoff of float32
+
+// Upward rounding to float32, so that a bound stays a bound.
+float round_up(double value) { return static_cast<float>(value * (1.0 + 0x1p-22)); }
+
+std::int64_t input_groups(std::int64_t dim) { return (dim + kGroupStep - 1) / kGroupStep * kGroupStep; }
+
+}  // namespace
+
+Screen::Screen(Metric metric, std::int64_t dim, int head_groups, const float* rotation,
+               double rotation_error, const float* center) {
+  shape_.metric = metric;
+  shape_.dim = dim;
+  shape_.groups = static_cast<int>((dim + 63) / 64 * 16);
+  shape_.head_groups = head_groups;
+  if (head_groups <= 0 || head_groups > shape_.groups || head_groups % kGroupStep != 0) {
+    throw Error(ErrorKind::kParameter, "screen: the head has " + std::to_string(head_groups) +
+                                           " groups; expected a multiple of 16 up to " +
+                                           std::to_string(shape_.groups));
+  }
+  const auto count = static_cast<std::size_t>(rotated_dim() * dim);
+  owned_.rotation = AlignedBuffer<float>(count);
+  std::copy(rotation, rotation + count, owned_.rotation.data());
+  rotation_ = owned_.rotation.data();
+  if (center != nullptr) {
+    owned_.center = AlignedBuffer<float>(static_cast<std::size_t>(dim));
+    std::copy(center, center + dim, owned_.center.data());
+    center_ = owned_.center.data();
+  }
+  double frobenius = 0.0;
+  for (std::size_t i = 0; i < count; ++i) frobenius += static_cast<double>(rotation[i]) * rotation[i];
+  shape_.kappa = rotation_error + (static_cast<double>(dim) + 4.0) * kUnit * std::sqrt(frobenius);
+  pack_rotation();
+}
+
+Screen::Screen(const ScreenShape& shape, const float* rotation, const float* center,
+               const std::uint8_t* panels, const float* scale, const float* tail, const float* bias,
+               const BlockMaxima* blocks)
+    : shape_(shape),
+      rotation_(rotation),
+      center_(center),
+      panels_(panels),
+      scale_(scale),
+      tail_(tail),
+      bias_(bias),
+      blocks_(blocks) {
+  pack_rotation();
+}
+
+// Panels of P for product_f32: outputs side by side, one input dimension a group.
+void Screen::pack_rotation() {
+  const std::int64_t inputs = input_groups(shape_.dim);
+  rotation_panels_ = AlignedBuffer<float>(static_cast<std::size_t>(rotated_dim() * inputs));
+  std::fill_n(rotation_panels_.data(), rotation_panels_.size(), 0.0F);
+  for (std::int64_t j = 0; j < rotated_dim(); ++j) {
+    float* panel = rotation_panels_.data() + (j / kPanelRows) * inputs * kPanelRows + j % kPanelRows;
+    for (std::int64_t g = 0; g < shape_.dim; ++g) panel[g * kPanelRows] = rotation_[j * shape_.dim + g];
+  }
+}
+
+void Screen::rotate(const float* values, std::int64_t m, float* out) const {
+  const std::int64_t inputs = input_groups(shape_.dim);
+  AlignedBuffer<float> centred(static_cast<std::size_t>(std::max<std::int64_t>(m, 1) * inputs));
+  std::fill_n(centred.data(), centred.size(), 0.0F);
+  for (std::int64_t i = 0; i < m; ++i) {
+    const float* from = values + i * shape_.dim;
+    float* to = centred.data() + i * inputs;
+    for (std::int64_t d = 0; d < shape_.dim; ++d) {
+      to[d] = center_ != nullptr ? from[d] - center_[d] : from[d];
+    }
+  }
+  const PanelKernels& kernels = panel_kernels();
+  PanelPair pair;
+  pair.panel_bytes = inputs * 64;
+  for (std::int64_t j = 0; j < rotated_dim(); j += 2 * kPanelRows) {
+    pair.data = rotation_panels_.data() + j * inputs;
+    kernels.product_f32(centred.data(), inputs * 4, static_cast<int>(m), pair, static_cast<int>(inputs),
+                        out + j, rotated_dim());
+  }
+}
+
+std::size_t Screen::bytes() const {
+  const auto rows = static_cast<std::size_t>(padded_rows());
+  const std::size_t per_row = static_cast<std::size_t>(rotated_dim()) + (bias_ != nullptr ? 12 : 8);
+  const auto square = static_cast<std::size_t>(rotated_dim() * shape_.dim) * 4;
+  return rows * per_row + static_cast<std::size_t>(n_blocks()) * sizeof(BlockMaxima) + square;
+}
+
+// Makes room for n rows, in owned memory. Padding rows hold code 0 and score 0: callers drop them.
+void Screen::reserve(std::int64_t n) {
+  if (n <= capacity_) return;
+  const std::int64_t wanted = capacity_ == 0 && shape_.n == 0 ? n : std::max(n, shape_.n + shape_.n / 4);
+  const std::int64_t rows = (wanted + kScreenBlock - 1) / kScreenBlock * kScreenBlock;
+  const auto count = static_cast<std::size_t>(rows);
+  AlignedBuffer<std::uint8_t> panels(count * static_cast<std::size_t>(rotated_dim()));
+  AlignedBuffer<float> scale(count);
+  AlignedBuffer<float> tail(count);
+  AlignedBuffer<float> bias(shape_.metric == Metric::kL2 ? count : 0);
+  AlignedBuffer<BlockMaxima> blocks(count / kScreenBlock);
+  const auto kept = static_cast<std::size_t>(shape_.n == 0 ? 0 : padded_rows());
+  const std::size_t kept_bytes = kept * static_cast<std::size_t>(rotated_dim());
+  if (kept != 0) {
+    std::memcpy(panels.data(), panels_, kept_bytes);
+    std::copy(scale_, scale_ + kept, scale.data());
+    std::copy(tail_, tail_ + kept, tail.data());
+    if (bias.size() != 0) std::copy(bias_, bias_ + kept, bias.data());
+    std::copy(blocks_, blocks_ + n_blocks(), blocks.data());
+  }
+  std::memset(panels.data() + kept_bytes, 128, panels.size() - kept_bytes);
+  std::fill(scale.data() + kept, scale.data() + count, 0.0F);
+  std::fill(tail.data() + kept, tail.data() + count, 0.0F);
+  if (bias.size() != 0) std::fill(bias.data() + kept, bias.data() + count, 0.0F);
+  const auto kept_blocks = static_cast<std::size_t>(shape_.n == 0 ? 0 : n_blocks());
+  std::fill(blocks.data() + kept_blocks, blocks.data() + blocks.size(), BlockMaxima{0, 0, 0, 0});
+  owned_.panels = std::move(panels);
+  owned_.scale = std::move(scale);
+  owned_.tail = std::move(tail);
+  owned_.bias = std::move(bias);
+  owned_.blocks = std::move(blocks);
+  panels_ = owned_.panels.data();
+  scale_ = owned_.scale.data();
+  tail_ = owned_.tail.data();
+  bias_ = owned_.bias.size() != 0 ? owned_.bias.data() : nullptr;
+  blocks_ = owned_.blocks.data();
+  capacity_ = rows;
+}
+
+void Screen::append(const Rows& rows, const double* norms, int n_jobs) {
+  if (rows.dim != shape_.dim) throw Error(ErrorKind::kInternal, "screen: rows of another dimension");
+  const std::int64_t first = shape_.n;
+  if (rows.n <= first) return;
+  reserve(rows.n);
+  const std::int64_t first_block = first / kScreenBlock;
+  const std::int64_t last_block = (rows.n + kScreenBlock - 1) / kScreenBlock;
+  parallel_for(last_block - first_block, resolve_jobs(n_jobs), [&](std::int64_t task, int) {
+    const std::int64_t block = first_block + task;
+    encode_block(rows, norms, std::max(first, block * kScreenBlock),
+                 std::min(rows.n, (block + 1) * kScreenBlock));
+  });
+  shape_.n = rows.n;
+}
+
+void Screen::encode_block(const Rows& rows, const double* norms, std::int64_t first, std::int64_t last) {
+  constexpr std::int64_t kStep = 96;  // rows rotated together: 8 blocks of 12, small enough for L2
+  std::vector<float> values(static_cast<std::size_t>(kStep * rows.dim));
+  std::vector<float> rotated(static_cast<std::size_t>(kStep * rotated_dim()));
+  BlockMaxima& maxima = owned_.blocks[static_cast<std::size_t>(first / kScreenBlock)];
+  for (std::int64_t start = first; start < last; start += kStep) {
+    const std::int64_t count = std::min(kStep, last - start);
+    for (std::int64_t i = 0; i < count; ++i) decode_row(rows, start + i, values.data() + i * rows.dim);
+    rotate(values.data(), count, rotated.data());
+    for (std::int64_t i = 0; i < count; ++i) {
+      double square = 0.0;
+      if (shape_.metric == Metric::kL2) {
+        const float* x = values.data() + i * rows.dim;
+        for (std::int64_t d = 0; d < rows.dim; ++d) {
+          const double difference = static_cast<double>(x[d]) - center_[d];
+          square += difference * difference;
+        }
+      } else {
+        square = norms[start + i] * norms[start + i];
+      }
+      const double norm = shape_.metric == Metric::kCosine ? norms[start + i] : 1.0;
+      encode_row(start + i, rotated.data() + i * rotated_dim(), square, norm, maxima);
+    }
+  }
+}
+
+void Screen::encode_row(std::int64_t r, const float* rotated, double square, double norm,
+                        BlockMaxima& maxima) {
+  const std::int64_t dim = rotated_dim();
+  const std::int64_t head = static_cast<std::int64_t>(shape_.head_groups) * 4;
+  float largest = 0.0F;
+  for (std::int64_t j = 0; j < dim; ++j) largest = std::max(largest, std::abs(rotated[j]));
+  const float step = largest > 0.0F ? largest / kCodeMax : 1.0F;
+  const float inverse = 1.0F / step;
+  std::uint8_t* panel = owned_.panels.data() + (r / kPanelRows) * panel_bytes() + (r % kPanelRows) * 4;
+  double error = 0.0;
+  double tail = 0.0;
+  for (std::int64_t j = 0; j < dim; ++j) {
+    const float scaled = std::min(127.0F, std::max(-127.0F, rotated[j] * inverse));
+    const int code = static_cast<int>(std::lrintf(scaled));
+    panel[(j / 4) * 64 + j % 4] = static_cast<std::uint8_t>(code + 128);
+    const double rest = static_cast<double>(rotated[j]) - static_cast<double>(step) * code;
+    error += rest * rest;
+    if (j >= head) tail += static_cast<double>(rotated[j]) * rotated[j];
+  }
+  const double reach = std::sqrt(square);
+  double factor = 1.0;
+  if (shape_.metric == Metric::kCosine) factor = 1.0 / norm;
+  if (shape_.metric == Metric::kL2) factor = 2.0;
+  const double rounding = shape_.kappa * reach;
+  const auto i = static_cast<std::size_t>(r);
+  owned_.scale[i] = static_cast<float>(factor * step);
+  owned_.tail[i] = round_up(factor * (std::sqrt(tail) + rounding));
+  if (owned_.bias.size() != 0) {
+    owned_.bias[i] = static_cast<float>(-square);
+    maxima.bias = std::max(maxima.bias, round_up(square));
+  }
+  maxima.reach = std::max(maxima.reach, round_up(factor * reach));
+  maxima.error = std::max(maxima.error, round_up(factor * (std::sqrt(error) + rounding)));
+}
+
+}  // namespace vl

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// An int8 copy of float rows, rotated and laid out for block products, that proposes candidates under a
+// rigorous error bound. Nothing it says is final: Candidates settles every proposal in float64.
+//
+// Let O be the orthonormal matrix nearest to the stored rotation P, c the centre (l2 only, else 0), and for
+// a row x' = x - c, y = O x'; for a query q' = q - c, u = O q'. Codes: y ~ s*code, u ~ t*code_q. Then
+//   value(q, x) = a (q'.x') + b,   a, b = 1/|x|, 0 (cosine); 1, 0 (ip); 2, -|x'|^2 (l2),
+// orders rows as the score does: score = value/|q|, value, value - |q'|^2. With u.y = u_head.y_head +
+// u_tail.y_tail the kernels keep (q, x) when
+//   a s t (codes . codes over the head) + |u_tail| (a |y_tail|) + b + E >= threshold,
+// and afterwards when the same holds over all groups without the tail term. The slack covers rounding:
+//   E = (|u - t code_q|) max a|x'| + |t code_q| max a|y - s code| + 2^-20 (all terms' magnitudes),
+// maxima over a block of 1,024 rows. |y - s code| is measured at build time on the float32 product P x',
+// whose own error is at most kappa |x'|:  kappa = |P - O| + (dim + 4) 2^-24 |P|_F.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/aligned.h"
+#include "base/rows.h"
+
+namespace vl {
+
+inline constexpr std::int64_t kScreenBlock = 1024;  // rows that share one set of maxima
+
+struct ScreenShape {
+  Metric metric = Metric::kIp;
+  std::int64_t n = 0;
+  std::int64_t dim = 0;
+  int groups = 0;       // 4 dimensions each, a multiple of 16
+  int head_groups = 0;  // tested first; equals groups when there is no head
+  double kappa = 0.0;
+};
+
+struct BlockMaxima {
+  float reach;  // a |x'|
+  float error;  // a |y - s code|
+  float bias;   // |b|
+  float unused;
+};
+
+class Screen {
+ public:
+  // `rotation` is (4 * groups, dim) row-major float32, `rotation_error` a bound of |P - O| (spectral norm).
+  Screen(Metric metric, std::int64_t dim, int head_groups, const float* rotation, double rotation_error,
+         const float* center);
+  // Views over arrays that the caller keeps alive.
+  Screen(const ScreenShape& shape, const float* rotation, const float* center, const std::uint8_t* panels,
+         const float* scale, const float* tail, const float* bias, const BlockMaxima* blocks);
+
+  // Encodes rows [shape().n, rows.n). `norms` are those of all rows (cosine only).
+  void append(const Rows& rows, const double* norms, int n_jobs);
+
+  const ScreenShape& shape() const { return shape_; }
+  std::int64_t padded_rows() const { return (shape_.n + 31) / 32 * 32; }
+  std::int64_t n_blocks() const { return (shape_.n + kScreenBlock - 1) / kScreenBlock; }
+  std::int64_t panel_bytes() const { return static_cast<std::int64_t>(shape_.groups) * 64; }
+  std::int64_t rotated_dim() const { return static_cast<std::int64_t>(shape_.groups) * 4; }
+  const float* rotation() const { return rotation_; }
+  const float* center() const { return center_; }
+  const std::uint8_t* panels() const { return panels_; }
+  const float* scale() const { return scale_; }
+  const float* tail() const { return tail_; }
+  const float* bias() const { return bias_; }
+  const BlockMaxima* blocks() const { return blocks_; }
+  std::size_t bytes() const;
+
+  // out (m, rotated_dim) = P (values - centre) for m float32 vectors of `dim`, row-major.
+  void rotate(const float* values, std::int64_t m, float* out) const;
+
+ private:
+  struct Owned {
+    AlignedBuffer<float> rotation, center, scale, tail, bias;
+    AlignedBuffer<std::uint8_t> panels;
+    AlignedBuffer<BlockMaxima> blocks;
+  };
+
+  void pack_rotation();
+  void reserve(std::int64_t n);
+  void encode_block(const Rows& rows, const double* norms, std::int64_t first, std::int64_t last);
+  // Writes the codes and per-row terms of row r; `square` is |x'|^2, `norm` is |x|.
+  void encode_row(std::int64_t r, const float* rotated, double square, double norm, BlockMaxima& maxima);
+
+  ScreenShape shape_;
+  Owned owned_;
+  std::int64_t capacity_ = 0;
+  AlignedBuffer<float> rotation_panels_;
+  const float* rotation_ = nullptr;
+  const float* center_ = nullptr;
+  const std::uint8_t* panels_ = nullptr;
+  const float* scale_ = nullptr;
+  const float* tail_ = nullptr;
+  const float* bias_ = nullptr;
+  const BlockMaxima* blocks_ = nullptr;
+};
+
+}  // namespace vl

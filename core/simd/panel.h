@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Block products of queries with panels of rows, with two endings: store the products, or keep only
+// those that can still matter (fused top-k: a block of scores never goes to memory).
+// Layout, formulas and error bounds: core/simd/panel/README.md.
+#pragma once
+
+#include <cstdint>
+
+#include "simd/cpu.h"
+
+namespace vl {
+
+inline constexpr int kPanelRows = 16;        // rows side by side in one panel: one zmm of 32-bit lanes
+inline constexpr int kPanelsPerCall = 2;     // kernels take panels in pairs
+inline constexpr int kGroupBytes = 4;        // 1 float32, 2 bfloat16 or 4 int8 elements of one row
+inline constexpr int kGroupStep = 16;        // group counts are multiples of 16: one AMX tile of 64 bytes
+inline constexpr int kQueryPad = 32;         // query buffers hold a multiple of 32 rows: two AMX tiles
+
+// A batch of queries in the element type of the kernel, row-major, `row_bytes` apart.
+// Arrays are padded to kQueryPad; limits of padding queries must be +inf.
+struct PanelQueries {
+  const void* codes = nullptr;
+  std::int64_t row_bytes = 0;
+  int n = 0;
+  const std::int32_t* head_start = nullptr;  // int8 only: -128 * sum of the codes in the head groups
+  const std::int32_t* tail_start = nullptr;  // int8 only: the same for the groups after the head
+  const float* tail = nullptr;               // w in the bound below
+  const float* bias = nullptr;               // z in the bound below; null when there is no bias
+  const float* limit = nullptr;              // h in the bound below
+};
+
+// Two adjacent panels. Panel p starts at data + p * panel_bytes; group g of its 16 rows is the 64 bytes
+// at 64 * g. int8 rows are stored offset by 128 (uint8), as VNNI and AMX want them.
+struct PanelPair {
+  const void* data = nullptr;
+  std::int64_t panel_bytes = 0;
+  const float* scale = nullptr;  // A, 32 values
+  const float* tail = nullptr;   // T, 32 values; used only when there is a head
+  const float* bias = nullptr;   // B, 32 values
+};
+
+struct PanelHit {
+  std::uint32_t query;
+  std::uint32_t row;  // 0..31 within the pair
+  float value;        // A * dot + B * z over all groups
+};
+
+// Appends every (query, row) with  A*dot + B*z >= h  and returns how many. When head_groups < groups the
+// product over the head alone is tested first, as A*dot_head + T*w + B*z >= h, and only survivors are
+// completed. `out` must have room for 32 * queries.n hits.
+using PanelFilter = std::int64_t (*)(const PanelQueries& queries, const PanelPair& rows, int head_groups,
+                                     int groups, PanelHit* out);
+
+// out[query * out_stride + row] = dot, for the 32 rows of the pair (float32 and bfloat16 only).
+using PanelProduct = void (*)(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows,
+                              int groups, float* out, std::int64_t out_stride);
+
+struct PanelKernels {
+  SimdLevel level;
+  int int8_query_max;  // largest magnitude a query code may have: 127, or 63 where pairs could saturate
+  PanelFilter filter_int8;
+  PanelFilter filter_bf16;
+  PanelFilter filter_f32;
+  PanelProduct product_bf16;
+  PanelProduct product_f32;
+};
+
+// The best kernels at or below `level`.
+const PanelKernels& panel_kernels(SimdLevel level);
+inline const PanelKernels& panel_kernels() { return panel_kernels(active_simd_level()); }
+
+}  // namespace vl

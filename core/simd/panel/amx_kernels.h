@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Block products on AMX tiles, int8 and bfloat16. A call multiplies 32 queries (two A tiles) with two
+// panels (two B tiles) into four C tiles of 16 x 16 32-bit sums; one tile step covers 16 groups, that is
+// 64 int8 or 32 bfloat16 elements a row. A panel is already in the layout tiles want of B (16 groups of
+// 64 bytes), so nothing is repacked. Sums leave through a 4 KiB buffer that stays in L1; bounds, tails and
+// hits are those of tile.h on AVX-512.
+//
+// The including file provides the VL_TILE_* operations: amx.cc the instructions, amx_model.cc their
+// definition in plain C++, so that this code is tested on hosts without tiles.
+#pragma once
+
+#include "simd/panel/ops_avx512.h"
+
+namespace vl {
+namespace {
+
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+constexpr TileConfig kTileConfig{};
+
+// sums[(a * 2 + p)][16][16] = A tile a x B tile p, over `groups` groups. Tiles 0-3 hold the sums.
+template <bool kInt8>
+inline void tile_block(const unsigned char* query, std::int64_t row_bytes, const unsigned char* panel,
+                       std::int64_t panel_bytes, int groups, float* sums) {
+  const unsigned char* second = query + 16 * row_bytes;
+  VL_TILE_ZERO(0);
+  VL_TILE_ZERO(1);
+  VL_TILE_ZERO(2);
+  VL_TILE_ZERO(3);
+  for (int g = 0; g < groups; g += kGroupStep) {
+    VL_TILE_LOAD(4, query + kGroupBytes * g, row_bytes);
+    VL_TILE_LOAD(5, second + kGroupBytes * g, row_bytes);
+    VL_TILE_LOAD(6, panel + 64 * g, 64);
+    VL_TILE_LOAD(7, panel + panel_bytes + 64 * g, 64);
+    if constexpr (kInt8) {
+      VL_TILE_DPBSUD(0, 4, 6);
+      VL_TILE_DPBSUD(1, 4, 7);
+      VL_TILE_DPBSUD(2, 5, 6);
+      VL_TILE_DPBSUD(3, 5, 7);
+    } else {
+      VL_TILE_DPBF16PS(0, 4, 6);
+      VL_TILE_DPBF16PS(1, 4, 7);
+      VL_TILE_DPBF16PS(2, 5, 6);
+      VL_TILE_DPBF16PS(3, 5, 7);
+    }
+  }
+  VL_TILE_STORE(0, sums, 64);
+  VL_TILE_STORE(1, sums + 256, 64);
+  VL_TILE_STORE(2, sums + 512, 64);
+  VL_TILE_STORE(3, sums + 768, 64);
+}
+
+template <bool kInt8>
+inline __m512 tile_dot(const float* sums, int query, int panel, std::int32_t start) {
+  const float* p = sums + ((query / 16) * 2 + panel) * 256 + (query % 16) * 16;
+  if constexpr (kInt8) {
+    return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(p), _mm512_set1_epi32(start)));
+  } else {
+    return _mm512_load_ps(p);
+  }
+}
+
+template <class Ops, bool kInt8>
+std::int64_t filter_tiles(const PanelQueries& q, const PanelPair& rows, int head, int groups,
+                          PanelHit* out) {
+  PanelHit* const begin = out;
+  const auto* panel = static_cast<const unsigned char*>(rows.data);
+  alignas(64) float sums[1024];
+  VL_TILE_CONFIG(&kTileConfig);
+  for (int first = 0; first < q.n; first += kQueryPad) {
+    tile_block<kInt8>(query_row(q, first), q.row_bytes, panel, rows.panel_bytes, head, sums);
+    const int count = q.n - first < kQueryPad ? q.n - first : kQueryPad;
+    for (int i = 0; i < count; ++i) {
+      const std::int32_t start = kInt8 ? q.head_start[first + i] : 0;
+      for (int p = 0; p < kPanelsPerCall; ++p) {
+        out = settle<Ops>(q, rows, head, groups, first + i, p, tile_dot<kInt8>(sums, i, p, start), out);
+      }
+    }
+  }
+  VL_TILE_RELEASE();
+  return out - begin;
+}
+
+// Rows of the last partial block of queries lie within the caller's padding (kQueryPad).
+inline void product_tiles_bf16(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows,
+                               int groups, float* out, std::int64_t out_stride) {
+  const auto* query = static_cast<const unsigned char*>(queries);
+  const auto* panel = static_cast<const unsigned char*>(rows.data);
+  alignas(64) float sums[1024];
+  VL_TILE_CONFIG(&kTileConfig);
+  for (int first = 0; first < n; first += kQueryPad) {
+    tile_block<false>(query + first * row_bytes, row_bytes, panel, rows.panel_bytes, groups, sums);
+    const int count = n - first < kQueryPad ? n - first : kQueryPad;
+    for (int i = 0; i < count; ++i) {
+      for (int p = 0; p < kPanelsPerCall; ++p) {
+        _mm512_storeu_ps(out + (first + i) * out_stride + p * kPanelRows, tile_dot<false>(sums, i, p, 0));
+      }
+    }
+  }
+  VL_TILE_RELEASE();
+}
+
+}  // namespace
+}  // namespace vl

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learn, compress, index, tune, align, measure, explore and serve vector representations."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vectorloom.errors import (
+    CapacityError,
+    DependencyError,
+    FormatError,
+    InternalError,
+    NotFittedError,
+    ParameterError,
+    ShapeError,
+    VectorloomError,
+)
+
+if TYPE_CHECKING:
+    from vectorloom import index, io, learn
+    from vectorloom.index.estimate import estimate
+    from vectorloom.index.hits import Hits
+    from vectorloom.index.knn import knn_graph
+    from vectorloom.io import Vectors, read, write
+    from vectorloom.io.container import open_any as open  # noqa: A004
+    from vectorloom.learn.encode import encode
+
+__version__ = "0.1.0"
+
+# Public name -> (module, attribute); imported at first use, so that `import vectorloom` stays quick.
+_LAZY: dict[str, tuple[str, str | None]] = {
+    "index": ("vectorloom.index", None),
+    "io": ("vectorloom.io", None),
+    "learn": ("vectorloom.learn", None),
+    "Hits": ("vectorloom.index.hits", "Hits"),
+    "Vectors": ("vectorloom.io", "Vectors"),
+    "encode": ("vectorloom.learn.encode", "encode"),
+    "estimate": ("vectorloom.index.estimate", "estimate"),
+    "knn_graph": ("vectorloom.index.knn", "knn_graph"),
+    "open": ("vectorloom.io.container", "open_any"),
+    "read": ("vectorloom.io", "read"),
+    "write": ("vectorloom.io", "write"),
+}
+
+__all__ = [
+    "CapacityError",
+    "DependencyError",
+    "FormatError",
+    "Hits",
+    "InternalError",
+    "NotFittedError",
+    "ParameterError",
+    "ShapeError",
+    "Vectors",
+    "VectorloomError",
+    "encode",
+    "estimate",
+    "index",
+    "io",
+    "knn_graph",
+    "learn",
+    "open",
+    "read",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'vectorloom' has no attribute {name!r}")
+    module_name, attribute = _LAZY[name]
+    value = importlib.import_module(module_name)
+    if attribute is not None:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
