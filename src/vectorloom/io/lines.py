@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text files as numbered lines, a block at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from vectorloom.io.faults import broken
+from vectorloom.io.rows import BLOCK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def line_blocks(stream: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield (number of the first line, lines without their ends), counting from 1."""
+    number = 1
+    pending: list[bytes] = []
+    first = True
+    while block := stream.read(size):
+        if first:
+            block = block.removeprefix(_BOM)
+            first = False
+        cut = block.rfind(b"\n")
+        if cut < 0:
+            pending.append(block)
+            continue
+        lines = b"".join([*pending, block[:cut]]).split(b"\n")
+        pending = [block[cut + 1 :]]
+        yield number, lines
+        number += len(lines)
+    rest = b"".join(pending)
+    if rest:
+        yield number, [rest]
+
+
+def decode(path: Path, text: bytes, line: int, errors: str = "strict") -> str:
+    """Decode UTF-8, or say which line is not."""
+    try:
+        return text.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{text[error.start]:02x} in {text[:40]!r}"
+        remedy = "Convert the file to UTF-8, or pass errors='replace' to mark such bytes."
+        raise broken(path, f"line {line}", "UTF-8 text", found, remedy) from None
+
+
+def count_lines(stream: BinaryIO) -> int:
+    """Count the lines that are not blank, without keeping them."""
+    return sum(sum(1 for line in lines if line.strip()) for _, lines in line_blocks(stream))
