@@ -1,75 +1,87 @@
-from collections.abc import Mapping
-from typing import Any
+"""
+The compiled core of vectorloom. Private: the public interface is the Python package.
+"""
 
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy
 from numpy.typing import NDArray
 
-def simd_level() -> str: ...
-def simd_levels() -> list[str]: ...
-def set_simd_level(name: str) -> None: ...
-def cpu_features() -> str: ...
-def allowed_threads() -> int: ...
-def resolve_jobs(n_jobs: int | None) -> int: ...
-def aligned_empty(shape: tuple[int, ...], dtype: str) -> NDArray[Any]: ...
+
+def simd_level() -> str:
+    """The CPU level kernels use now."""
+
+def simd_levels() -> list[str]:
+    """The CPU levels this host can run, weakest first."""
+
+def set_simd_level(name: str) -> None:
+    """Use the kernels of the named level from now on."""
+
+def cpu_features() -> str:
+    """CPU features that matter here, space separated."""
+
+def allowed_threads() -> int:
+    """CPUs this process may use: affinity, cgroup quota and OMP_NUM_THREADS."""
+
+def resolve_jobs(n_jobs: int | None = None) -> int:
+    """The number of threads that n_jobs stands for."""
+
+def aligned_empty(shape: Sequence[int], dtype: str) -> NDArray:
+    """Uninitialised array whose first byte lies on a 64-byte boundary."""
 
 class Rows:
-    def __init__(
-        self, values: NDArray[Any], kind: str, scales: NDArray[Any] | None = None
-    ) -> None: ...
+    """A view of stored vectors: n rows of one element kind."""
 
-def quantize_int8(X: NDArray[Any], n_jobs: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]: ...
-def norms(rows: Rows, n_jobs: int | None = None) -> NDArray[Any]: ...
-def scores(
-    rows: Rows,
-    queries: NDArray[Any],
-    metric: str,
-    positions: NDArray[Any],
-    n_jobs: int | None = None,
-) -> NDArray[Any]: ...
+    def __init__(self, values: Annotated[NDArray, dict(shape=(None, None), order='C', device='cpu', writable=False)], kind: str, scales: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def dim(self) -> int: ...
 
 class Screen:
+    """An int8 copy of float rows that proposes candidates."""
+
     @staticmethod
-    def build(
-        rows: Rows, norms: NDArray[Any] | None, metric: str, n_jobs: int | None = None
-    ) -> Screen: ...
+    def build(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, rotation: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], rotation_error: float, head_dims: int, center: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> Screen: ...
+
     @staticmethod
-    def open(arrays: Mapping[str, NDArray[Any]]) -> Screen: ...
-    def append(
-        self, rows: Rows, norms: NDArray[Any] | None, start: int, n_jobs: int | None = None
-    ) -> None: ...
-    def arrays(self) -> dict[str, NDArray[Any]]: ...
+    def open(arrays: dict) -> Screen: ...
+
+    def append(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, n_jobs: int | None = None) -> None:
+        """Encode the rows that are new."""
+
+    def arrays(self) -> dict:
+        """Views of its arrays, for saving."""
+
     def __len__(self) -> int: ...
+
+    @property
+    def head_dims(self) -> int: ...
+
     @property
     def nbytes(self) -> int: ...
-    @property
-    def prefix(self) -> int: ...
 
-def exact_search(
-    rows: Rows,
-    norms: NDArray[Any] | None,
-    screen: Screen | None,
-    metric: str,
-    queries: NDArray[Any],
-    k: int,
-    mask: NDArray[Any] | None = None,
-    tie_keys: NDArray[Any] | None = None,
-    n_jobs: int | None = None,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
-def exact_range(
-    rows: Rows,
-    norms: NDArray[Any] | None,
-    screen: Screen | None,
-    metric: str,
-    queries: NDArray[Any],
-    threshold: NDArray[Any],
-    mask: NDArray[Any] | None = None,
-    tie_keys: NDArray[Any] | None = None,
-    n_jobs: int | None = None,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
-def exact_knn_graph(
-    rows: Rows,
-    norms: NDArray[Any] | None,
-    metric: str,
-    k: int,
-    n_jobs: int | None = None,
-    memory_limit: int = 0,
-) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def exact_search(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, queries: Annotated[NDArray, dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
+    """(positions, scores, counts) of the true k best."""
+
+def exact_range(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, queries: Annotated[NDArray, dict(shape=(None, None), order='C', device='cpu', writable=False)], threshold: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
+    """
+    (lims, positions, scores) of all rows whose score is at least the threshold.
+    """
+
+def exact_knn_graph(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, k: int, n_jobs: int | None = None) -> tuple:
+    """(positions, scores) of the k nearest other rows of each row."""
+
+def scores(rows: Rows, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], metric: str, positions: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> NDArray[numpy.float64]:
+    """Exact float64 scores of the queries against rows at the positions."""
+
+def norms(rows: Rows, n_jobs: int | None = None) -> NDArray[numpy.float64]:
+    """Euclidean norm of each row, float64."""
+
+def decode(rows: Rows, positions: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> NDArray[numpy.float32]:
+    """float32 values of the rows at the positions."""
+
+def quantize_int8(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple:
+    """(codes, scales): each row divided by max|x| / 127 and rounded."""
