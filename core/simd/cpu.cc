@@ -72,9 +72,16 @@ Features detect() {
   unsigned a71 = 0;
   unsigned unused = 0;
   if (a7 >= 1) __get_cpuid_count(7, 1, &a71, &unused, &unused, &unused);
-  const bool bmi = ((b7 >> 3) & 1) && ((b7 >> 8) & 1);
+  // The rest of x86-64-v3, which the compiler may use anywhere in a file of that level.
+  unsigned c_extended = 0;
+  __get_cpuid(0x80000001, &unused, &unused, &c_extended, &unused);
+  const bool lzcnt = (c_extended >> 5) & 1;
+  const bool movbe = (c >> 22) & 1;
+  const bool bmi = ((b7 >> 3) & 1) && ((b7 >> 8) & 1) && lzcnt && movbe;
   auto add = [&f](const char* name, bool on) {
-    if (on) f.text += (f.text.empty() ? "" : " ") + std::string(name);
+    if (!on) return;
+    if (!f.text.empty()) f.text += ' ';
+    f.text += name;
   };
   f.avx2 = os_avx && ((b7 >> 5) & 1) && fma && f16c && bmi;
   const bool f512 = (b7 >> 16) & 1;

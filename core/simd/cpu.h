@@ -10,13 +10,13 @@ namespace vl {
 
 enum class SimdLevel : int {
   kScalar = 0,
-  kNeon,          // armv8-a
-  kAvx2,          // x86-64-v3: AVX2, FMA, F16C
-  kAvx512,        // x86-64-v4: F, BW, DQ, VL, CD
-  kAvx512Vnni,    // + VNNI (Cascade Lake, Zen 4)
-  kAvx512Bf16,    // + BF16 (Cooper Lake, Zen 4)
-  kAmx,           // + AMX tiles, int8 and bf16 (Sapphire Rapids); permission granted by the kernel
-  kAmxModel,      // the AMX kernels on a software model of the tiles; tests only, never chosen by itself
+  kNeon,        // armv8-a
+  kAvx2,        // x86-64-v3: AVX2, FMA, F16C
+  kAvx512,      // x86-64-v4: F, BW, DQ, VL, CD
+  kAvx512Vnni,  // + VNNI (Cascade Lake, Zen 4)
+  kAvx512Bf16,  // + BF16 (Cooper Lake, Zen 4)
+  kAmx,         // + AMX tiles, int8 and bf16 (Sapphire Rapids); permission granted by the kernel
+  kAmxModel,    // the AMX kernels on a software model of the tiles: tests only
   kCount,
 };
 

@@ -10,12 +10,12 @@
 
 namespace vl {
 
-// out[j] = f(query, row j) for j in [0, n); `rows` null means rows 0..n-1, else the row numbers to visit.
-// Raw stored values: Rows::scale is applied by the caller.
-using ScanF32 = void (*)(const float* query, const void* base, const std::int64_t* rows, std::int64_t n,
-                         std::int64_t dim, float* out);
-using ScanF64 = void (*)(const float* query, const void* base, const std::int64_t* rows, std::int64_t n,
-                         std::int64_t dim, double* out);
+// out[j] = f(query, row j) for j in [0, n); `rows` null means rows 0..n-1, else the row numbers to
+// visit. Raw stored values: Rows::scale is applied by the caller.
+using ScanF32 = void (*)(const float* query, const void* base, const std::int64_t* rows,
+                         std::int64_t n, std::int64_t dim, float* out);
+using ScanF64 = void (*)(const float* query, const void* base, const std::int64_t* rows,
+                         std::int64_t n, std::int64_t dim, double* out);
 using ScanI8 = void (*)(const std::int8_t* query, const void* base, const std::int64_t* rows,
                         std::int64_t n, std::int64_t dim, std::int32_t* out);
 using ScanBits = void (*)(const std::uint8_t* query, const void* base, const std::int64_t* rows,
@@ -26,12 +26,12 @@ struct PairKernels {
   // float32 accumulators. Index: Kind (kFloat32..kUInt8).
   ScanF32 ip[5];
   ScanF32 l2[5];  // sum (q - x)^2
-  // float64, 16 fixed lanes, multiply then add, one fixed reduction tree: the same bits at every level.
-  // Index: Kind (kFloat32..kUInt8).
+  // float64, 16 fixed lanes, multiply then add, one fixed reduction tree: the same bits at every
+  // level. Index: Kind (kFloat32..kUInt8).
   ScanF64 ip_exact[5];
   ScanF64 l2_exact[5];
-  ScanI8 ip_i8;  // int8 query, int8 rows, exact int32 (dim <= 131072)
-  ScanI8 l2_i8;
+  ScanI8 ip_i8;  // int8 query, int8 rows, exact int32 (dim <= 131071)
+  ScanI8 l2_i8;  // exact for dim <= 33025: 255^2 a term
   ScanBits hamming;
 };
 
