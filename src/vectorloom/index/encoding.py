@@ -23,7 +23,7 @@ from vectorloom.vectors import METRICS, as_array, as_dense
 DTYPES = ("float32", "float16", "bfloat16", "int8", "uint8", "bits")
 
 #: NumPy type of the stored matrix; the halves are kept as their bits.
-STORED = {
+STORED: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
     "float16": np.dtype(np.uint16),
     "bfloat16": np.dtype(np.uint16),

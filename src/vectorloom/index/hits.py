@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.vectors import PAD_ID
 
+# A cosine is rounded to a few units of 2^-53; what is left of 1 - cos below this is that rounding,
+# and copies of one vector are to be at distance 0.
+_COSINE_NOISE = 2.0**-48
+
 
 def distances_from_scores(scores: NDArray[np.float64], metric: str) -> NDArray[np.float32]:
     """Return the float32 distances of float64 scores; an empty place (-inf) becomes +inf.
@@ -26,10 +30,16 @@ def distances_from_scores(scores: NDArray[np.float64], metric: str) -> NDArray[n
     Returns
     -------
     ndarray of the same shape, float32
-        cosine: 1 - score. ip, l2, hamming: -score. Never -0.
+        cosine: 1 - score, never below 0, and 0 where it is no more than the rounding of float64.
+        ip, l2, hamming: -score. Never -0.
     """
+    if metric == "cosine":
+        distances = 1.0 - scores
+        distances[distances < _COSINE_NOISE] = 0.0
+    else:
+        distances = 0.0 - scores
     with np.errstate(over="ignore"):  # beyond float32 a distance is inf, as the docs of Hits say
-        return ((1.0 if metric == "cosine" else 0.0) - scores).astype(np.float32)
+        return distances.astype(np.float32)
 
 
 def narrow_scores(scores: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -247,12 +257,12 @@ def pad_hits(
     k: int,
     metric: str,
 ) -> Hits:
-    """Turn positions of rows into a `Hits` of width `k`.
+    """Return a `Hits` of width `k`.
 
     Parameters
     ----------
-    ids : ndarray of shape (n_rows,), int64 or object
-        The id of each position.
+    ids : ndarray of shape (n_hits,), int64 or object
+        Of the places that hold a hit, row by row.
     positions : ndarray of shape (n_queries, width), int64
         -1 where there is no hit; width <= k.
     scores : ndarray of shape (n_queries, width), float64
@@ -270,7 +280,7 @@ def pad_hits(
     out_ids: NDArray[Any] = (
         np.full(shape, None, object) if ids.dtype == object else np.full(shape, PAD_ID, np.int64)
     )
-    out_ids[:, :width][found] = ids[positions[found]]
+    out_ids[:, :width][found] = ids
     exact_scores = np.full(shape, -np.inf)
     exact_scores[:, :width][found] = scores[found]
     distances = distances_from_scores(exact_scores, metric)

@@ -133,7 +133,7 @@ def register_loader(kind: str, loader: Callable[[Container], Any]) -> None:
     _loaders[kind] = loader
 
 
-def open_object(path: str | os.PathLike[str], *, verify: bool = False) -> Any:
+def open_any(path: str | os.PathLike[str], *, verify: bool = False) -> Any:
     """Open a file written by ``save`` and return the object that it holds.
 
     Parameters

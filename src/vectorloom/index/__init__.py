@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Indexes: hold vectors, find the nearest ones."""
+
+from __future__ import annotations
+
+from vectorloom.index.exact import Exact
+from vectorloom.index.hits import Hits, QueryHits, RangeHits
+
+__all__ = ["Exact", "Hits", "QueryHits", "RangeHits"]

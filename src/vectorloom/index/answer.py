@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From checked queries and masks to positions and scores: which kernel answers what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorloom import _core
+from vectorloom.index.encoding import encode_queries
+from vectorloom.index.hits import distances_from_scores
+from vectorloom.index.store import RowStore, refuse_zero
+
+# A filter that leaves fewer than one row in so many is answered from a copy of just those rows: to
+# gather rows one by one costs about this many times what it costs to stream them.
+_FEW = 16
+
+Mask = NDArray[np.uint8] | None
+#: positions (n_queries, k) padded with -1, scores (n_queries, k) padded with -inf, counts
+Found = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+#: lims (n_queries + 1,), positions (n_hits,), scores (n_hits,)
+Ranged = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+
+
+def checked_queries(queries: Any, store: RowStore) -> NDArray[Any]:
+    """Return queries as the core takes them, refusing zero ones under cosine.
+
+    Parameters
+    ----------
+    queries : array-like of shape (n_queries, dim)
+    store : RowStore
+
+    Returns
+    -------
+    ndarray of shape (n_queries, dim), float32, or (n_queries, dim / 8), uint8
+    """
+    packed = encode_queries(queries, store.kind, store.dim)
+    if store.metric == "cosine" and len(packed):
+        refuse_zero(_core.norms(_core.Rows(packed, "float32"), 1), "queries")
+    return packed
+
+
+def top(
+    store: RowStore,
+    queries: NDArray[Any],
+    k: int,
+    masks: Mask | list[Mask],
+    n_jobs: int | None,
+) -> Found:
+    """Return the k best positions of each query, best first.
+
+    Parameters
+    ----------
+    store : RowStore
+    queries : ndarray
+        From `checked_queries`.
+    k : int
+        At most the number of living rows; 0 is fine.
+    masks : mask, None, or a list of one of these a query
+        From `vectorloom.index.filters.position_masks`.
+    n_jobs : int or None
+
+    Returns
+    -------
+    positions, scores, counts
+    """
+    if not isinstance(masks, list):
+        return _top(store, queries, k, masks, n_jobs)
+    positions, scores, counts = _nothing(len(queries), k)
+    for i, mask in enumerate(masks):
+        one = slice(i, i + 1)
+        positions[one], scores[one], counts[one] = _top(store, queries[one], k, mask, n_jobs)
+    return positions, scores, counts
+
+
+def within(
+    store: RowStore,
+    queries: NDArray[Any],
+    radii: NDArray[np.float64],
+    masks: Mask | list[Mask],
+    n_jobs: int | None,
+) -> Ranged:
+    """Return the positions whose float32 distance is at most the radius of their query.
+
+    Parameters
+    ----------
+    store, queries, masks, n_jobs
+        As for `top`.
+    radii : ndarray of shape (n_queries,), float64
+        Distances.
+
+    Returns
+    -------
+    lims : ndarray of shape (n_queries + 1,), int64
+    positions : ndarray of shape (n_hits,), int64
+    scores : ndarray of shape (n_hits,), float64
+    """
+    # Asked a little wider than meant, then cut where the rounded distance that the user sees is
+    # beyond the radius: a distance taken from an answer finds that answer again.
+    slack = np.where(np.isfinite(radii), np.abs(radii) * 2.0**-22 + 1e-12, 0.0)
+    thresholds = (1.0 if store.metric == "cosine" else 0.0) - (radii + slack)
+    if isinstance(masks, list):
+        parts = [
+            _within(store, queries[i : i + 1], thresholds[i : i + 1], mask, n_jobs)
+            for i, mask in enumerate(masks)
+        ]
+        lims = np.cumsum([0] + [len(part[1]) for part in parts])
+        positions = np.concatenate([np.empty(0, np.int64)] + [part[1] for part in parts])
+        scores = np.concatenate([np.empty(0, np.float64)] + [part[2] for part in parts])
+    else:
+        lims, positions, scores = _within(store, queries, thresholds, masks, n_jobs)
+    query = np.repeat(np.arange(len(queries)), np.diff(lims))
+    keep = distances_from_scores(scores, store.metric) <= radii[query]
+    counts = np.bincount(query[keep], minlength=len(queries))
+    cut = np.zeros(len(queries) + 1, np.int64)
+    np.cumsum(counts, out=cut[1:])
+    return cut, positions[keep], scores[keep]
+
+
+def _top(store: RowStore, queries: NDArray[Any], k: int, mask: Mask, n_jobs: int | None) -> Found:
+    if k == 0 or len(queries) == 0:
+        return _nothing(len(queries), k)
+    few = _few(store, mask)
+    if few is None:
+        screen = store.ensure_screen(n_jobs)
+        keys = store.ids.tie_keys()
+        return _core.exact_search(
+            store.rows, store.row_norms, screen, store.metric, queries, k, mask, keys, n_jobs
+        )
+    positions, scores, counts = _nothing(len(queries), k)
+    width = min(k, len(few))
+    if width:
+        rows, norms, keys = store.gathered(few)
+        at, scores[:, :width], counts[:] = _core.exact_search(
+            rows, norms, None, store.metric, queries, width, None, keys, n_jobs
+        )
+        positions[:, :width] = few[at]
+    return positions, scores, counts
+
+
+def _within(
+    store: RowStore,
+    queries: NDArray[Any],
+    thresholds: NDArray[np.float64],
+    mask: Mask,
+    n_jobs: int | None,
+) -> Ranged:
+    few = _few(store, mask)
+    if store.n_live == 0 or len(queries) == 0 or (few is not None and len(few) == 0):
+        return np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)
+    if few is not None:
+        rows, norms, keys = store.gathered(few)
+        lims, at, scores = _core.exact_range(
+            rows, norms, None, store.metric, queries, thresholds, None, keys, n_jobs
+        )
+        return lims, few[at], scores
+    screen = store.ensure_screen(n_jobs)
+    keys = store.ids.tie_keys()
+    return _core.exact_range(
+        store.rows, store.row_norms, screen, store.metric, queries, thresholds, mask, keys, n_jobs
+    )
+
+
+def _few(store: RowStore, mask: Mask) -> NDArray[np.int64] | None:
+    """Positions a mask leaves, where they are few; None where all rows are better streamed."""
+    if mask is None or np.count_nonzero(mask) * _FEW > store.n:
+        return None
+    return np.flatnonzero(mask)
+
+
+def _nothing(n_queries: int, k: int) -> Found:
+    return (
+        np.full((n_queries, k), -1, np.int64),
+        np.full((n_queries, k), -np.inf, np.float64),
+        np.zeros(n_queries, np.int64),
+    )
