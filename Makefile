@@ -8,6 +8,7 @@ PYTHON ?=
 VENV ?= .venv
 ARGS ?=
 SUITE ?= suites/index/exact.toml
+SANITIZE ?= address,undefined
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
@@ -23,12 +24,12 @@ STUB := src/vectorloom/_core.pyi
 
 NATIVE := $(shell find core cmake -type f 2>/dev/null) CMakeLists.txt
 PY_DIRS := $(wildcard src tests tools benchmarks examples)
-CXX_FILES := $(shell find core -name '*.cc' -o -name '*.h' 2>/dev/null)
+CXX_FILES := $(shell find core tests -name '*.cc' -o -name '*.h' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo setup build test test-all check lint format-check types tidy gates fix stubs bench docs \
-        wheel-test clean distclean
+        sanitize wheel-test clean distclean
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -96,6 +97,9 @@ test: $(DEV_READY) $(BUILT) ## All tests but the slow ones
 
 test-all: $(DEV_READY) $(BUILT) wheel-test ## Every test, and the wheel in an environment of its own
 	@$(RUN) -m pytest $(ARGS)
+
+sanitize: $(DEV_READY) $(BUILT) ## Tests of the core under ASan and UBSan (SANITIZE=thread: TSan)
+	@sh tools/sanitize.sh "$(VENV)" "$(SANITIZE)" $(or $(ARGS),$(wildcard tests/core tests/index))
 
 wheel-test: $(TOOLS_READY) ## Build a wheel, install it alone, run a search with it
 	@$(RUN) tools/wheel_test.py
