@@ -33,6 +33,10 @@ STORED: dict[str, np.dtype[Any]] = {
 }
 
 
+# Elements converted at a time where the conversion needs wide temporaries.
+_BLOCK = 1 << 18
+
+
 @dataclass(frozen=True, eq=False)
 class Encoded:
     """Rows ready to be stored.
@@ -198,20 +202,25 @@ def _encode_bfloat16(array: NDArray[Any], name: str, dim: int | None) -> NDArray
         as_dense(_widen_bfloat16(values), name=name, allow_empty=True)
         return values
     wide = as_dense(array, name=name, dim=dim, allow_empty=True)
-    bits = wide.view(np.uint32)
-    # Round to nearest, ties to even: add half of the dropped part, less one where the kept part is
-    # even.
-    odd = (bits >> np.uint32(16)) & np.uint32(1)
-    values = ((bits + (odd + np.uint32(0x7FFF))) >> np.uint32(16)).astype(np.uint16)
-    overflowed = (values & np.uint16(0x7FFF)) >= np.uint16(0x7F80)
-    if overflowed.any():
-        row = int(np.argmax(overflowed.any(axis=1)))
-        raise ParameterError(
-            f"{name} has a value in row {row} that is beyond bfloat16 (largest 3.38953e+38). Scale "
-            "the "
-            "vectors first."
-        )
+    values = np.empty(wide.shape, np.uint16)
+    step = max(1, _BLOCK // wide.shape[1])
+    for start in range(0, len(wide), step):
+        block = values[start : start + step]
+        block[...] = _narrow_bfloat16(wide[start : start + step])
+        overflowed = ((block & np.uint16(0x7FFF)) >= np.uint16(0x7F80)).any(axis=1)
+        if overflowed.any():
+            raise ParameterError(
+                f"{name} has a value in row {start + int(np.argmax(overflowed))} that is beyond "
+                "bfloat16 (largest 3.38953e+38). Scale the vectors first."
+            )
     return values
+
+
+def _narrow_bfloat16(wide: NDArray[np.float32]) -> NDArray[np.uint16]:
+    bits = wide.view(np.uint32)
+    # To nearest, ties to even: add half of the dropped part, less one where the kept part is even.
+    odd = (bits >> np.uint32(16)) & np.uint32(1)
+    return ((bits + (odd + np.uint32(0x7FFF))) >> np.uint32(16)).astype(np.uint16)
 
 
 def _encode_bits(X: Any, name: str, dim: int | None) -> Encoded:

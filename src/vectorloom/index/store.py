@@ -27,7 +27,7 @@ SCREEN_MIN_ROWS = 4096
 # average.
 _GROWTH = 1.25
 _MAX_DEAD = 1 / 3
-_SCREENED = ("float32", "float16", "bfloat16")
+SCREENED = ("float32", "float16", "bfloat16")
 
 
 class RowStore:
@@ -100,7 +100,7 @@ class RowStore:
         return self._wants_screen(self.n)
 
     def _wants_screen(self, n: int) -> bool:
-        if self.policy is None or self.kind not in _SCREENED or n == 0:
+        if self.policy is None or self.kind not in SCREENED or n == 0:
             return False
         return self.policy == "int8" or n >= SCREEN_MIN_ROWS
 

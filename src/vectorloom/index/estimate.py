@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job will take, before it is started: memory, disk and time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from vectorloom import _core
+from vectorloom.estimator import check_choice, check_count, check_jobs
+from vectorloom.index.encoding import STORED, encode, resolve_kind
+from vectorloom.index.knn import build_bytes, graph_bytes
+from vectorloom.index.memory import available_memory, format_bytes
+from vectorloom.index.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
+
+TASKS = ("index", "search", "knn_graph")
+
+# The calibration searches this many random rows, twice: little enough for 0.3 s on a slow machine,
+# enough that the fixed cost of a call does not count.
+_TRIAL_ROWS = 8192
+_TRIAL_QUERIES = 96
+_TRIAL_ELEMENTS = 1 << 22
+# Bytes of a file beside its arrays: header and padding.
+_FILE_OVERHEAD = 4096
+_ROW_OVERHEAD = 17  # id, norm and live flag
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job takes beyond the vectors that are passed to it.
+
+    Attributes
+    ----------
+    ram_bytes : int
+        Held when it is done: the index, the answer or the graph.
+    peak_bytes : int
+        Held at the worst moment on the way.
+    disk_bytes : int
+        Of the file that ``save`` writes; 0 where the task has none.
+    seconds : float
+        Of wall-clock time, good to a factor of about two.
+    notes : tuple of str
+        What was assumed, and a warning where the job would not fit here.
+    """
+
+    ram_bytes: int
+    peak_bytes: int
+    disk_bytes: int
+    seconds: float
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self) | {"notes": list(self.notes)}
+
+    def __str__(self) -> str:
+        disk = f", {format_bytes(self.disk_bytes)} on disk" if self.disk_bytes else ""
+        lines = [
+            f"{format_bytes(self.ram_bytes)} in memory (peak "
+            f"{format_bytes(self.peak_bytes)}){disk}, "
+            f"about {self.seconds:.2g} s"
+        ]
+        return "\n  ".join([*lines, *self.notes])
+
+
+def estimate(
+    n: int,
+    dim: int,
+    dtype: Any = "float32",
+    metric: str = "cosine",
+    task: str = "index",
+    k: int = 10,
+    n_queries: int = 1000,
+    n_jobs: int | None = None,
+) -> Estimate:
+    """Say what indexing, searching or a neighbour graph will take, without doing it.
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    dim : int
+        Dimensions of a vector.
+    dtype : str, default="float32"
+        Storage; see `vectorloom.index.Exact`.
+    metric : {"cosine", "ip", "l2", "hamming"}, default="cosine"
+    task : {"index", "search", "knn_graph"}, default="index"
+        ``Exact(...).fit``, a search of `n_queries` in one batch on it, or `vectorloom.knn_graph`.
+    k : int, default=10
+        For search and knn_graph.
+    n_queries : int, default=1000
+        For search.
+    n_jobs : int or None, default=None
+        Threads, as the job will have.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ParameterError
+
+    Notes
+    -----
+    Bytes are counted; seconds come from a trial of random vectors on this machine, which takes less
+    than 0.3 s. Structure in real vectors makes searches faster than that, other load slower.
+
+    Examples
+    --------
+    >>> job = estimate(1_000_000, 384, dtype="float16")
+    >>> job.disk_bytes >> 20
+    1156
+    """
+    check_choice("task", task, TASKS)
+    n, dim = check_count("n", n, at_least=0), check_count("dim", dim)
+    k, n_queries = check_count("k", k), check_count("n_queries", n_queries, at_least=0)
+    kind = resolve_kind(metric, dtype)
+    n_jobs = check_jobs(n_jobs)
+    screened = kind in SCREENED and n >= SCREEN_MIN_ROWS
+    held = _held_bytes(n, dim, kind, screened)
+    rotation = build_bytes(dim) if screened else 0
+    build, per_pair = _trial(dim, kind, metric, screened, n_jobs)
+    width = held["values"] // max(n, 1)
+    index_seconds = n * build + (_rotation_seconds(dim) if screened else 0.0)
+    total = sum(held.values())
+    notes = [f"{_core.resolve_jobs(n_jobs)} threads, X given as float32"]
+    if task == "index":
+        encoded = 0 if kind == "float32" else n * width
+        job = (total, total + max(rotation, encoded), total - n + _FILE_OVERHEAD, index_seconds)
+    elif task == "search":
+        answer = n_queries * k * 16
+        work = n_queries * (24 * k + 4 * dim)
+        notes.append(f"beside the index of {format_bytes(total)}")
+        job = (answer, answer + work, 0, n * n_queries * per_pair)
+    else:
+        k = min(k, max(0, n - 1))
+        screen = held["screen"]
+        job = (
+            8 * n * k + 4 * n,
+            graph_bytes(n, k) + screen + rotation,
+            0,
+            index_seconds + n * n * per_pair,
+        )
+    room = available_memory()
+    if room is not None and job[1] > room:
+        notes.append(
+            f"more than the {format_bytes(room)} available here; use a smaller dtype or fewer rows"
+        )
+    return Estimate(*job, tuple(notes))
+
+
+def _held_bytes(n: int, dim: int, kind: str, screened: bool) -> dict[str, int]:
+    width = -(-dim // 8) if kind == "bits" else dim
+    return {
+        "values": n * width * STORED[kind].itemsize,
+        "scales": 4 * n if kind == "int8" else 0,
+        "rows": n * (_ROW_OVERHEAD - (8 if kind == "bits" else 0)),
+        "screen": screen_bytes(n, dim) + 4 * (-(-dim // 64) * 64) * dim if screened else 0,
+    }
+
+
+def _trial(
+    dim: int, kind: str, metric: str, screened: bool, n_jobs: int | None
+) -> tuple[float, float]:
+    """Return seconds a row of building, and seconds a (query, row) pair of a batch."""
+    rng = np.random.default_rng(0)
+    n = int(min(_TRIAL_ROWS, max(256, _TRIAL_ELEMENTS // dim)))
+    x: Any = rng.standard_normal((n, dim), dtype=np.float32)
+    queries: Any = x[:_TRIAL_QUERIES]
+    if kind == "uint8":
+        x = np.clip(x * 40 + 128, 0, 255).astype(np.uint8)
+    if kind == "bits":
+        x = x > 0
+        queries = encode(x[:_TRIAL_QUERIES], kind).values
+    start = time.perf_counter()
+    rows = encode(x, kind, n_jobs=n_jobs)
+    copy = np.array(rows.values)
+    view = _core.Rows(copy, kind, rows.scales)
+    norms = None if kind == "bits" else _core.norms(view, n_jobs)
+    screen = None
+    if screened:
+        padded = -(-dim // 64) * 64
+        rotation = np.eye(padded, dim, dtype=np.float32)
+        center = np.zeros(dim, np.float32) if metric == "l2" else None
+        screen = _core.Screen.build(view, norms, metric, rotation, 1e-6, padded, center, n_jobs)
+    build = (time.perf_counter() - start) / n
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        _core.exact_search(view, norms, screen, metric, queries, 10, None, None, n_jobs)
+        seconds.append(time.perf_counter() - start)
+    return build, min(seconds) / (n * len(queries))
+
+
+def _rotation_seconds(dim: int) -> float:
+    """Return the time that fitting a screen's rotation takes once, by a float64 product's rate."""
+    side = 256
+    a = np.ones((side, side))
+    a @ a
+    start = time.perf_counter()
+    a @ a
+    rate = side**3 / max(time.perf_counter() - start, 1e-6)
+    # On the sample: second moments, rotation, trial products; then an eigenbasis and a QR.
+    return (8192 * dim * (2 * dim + 256) + 16 * dim**3) / rate
