@@ -84,6 +84,7 @@ setup: $(DEV_READY) $(STUB) ## Make .venv with everything a contributor needs
 	@echo "· ready: $(BIN)/vectorloom, $(BIN)/pytest"
 
 build: $(BUILT) ## Build and install into .venv, nothing more
+	@:
 
 # ---------------------------------------------------------------- use
 
