@@ -198,13 +198,14 @@ std::vector<std::int64_t> busy_tasks(std::int64_t n, int ms, int n_jobs) {
 
 // How often each of outer * inner (outer, inner) pairs was visited, and whether an inner call ever
 // ran on another worker than 0 or outside a parallel region, which it must not.
-std::vector<std::int64_t> nested_tasks(std::int64_t outer, std::int64_t inner, int n_jobs) {
+std::vector<std::int64_t> nested_tasks(std::int64_t outer, std::int64_t inner, int ms, int n_jobs) {
   std::vector<std::atomic<std::int64_t>> visits(static_cast<std::size_t>(outer * inner));
   std::atomic<bool> ok{!in_parallel_region()};
   {
     const nb::gil_scoped_release release;
-    parallel_for(outer, n_jobs, [&visits, &ok, inner, n_jobs](std::int64_t i, int) {
-      parallel_for(inner, n_jobs, [&visits, &ok, inner, i](std::int64_t j, int worker) {
+    parallel_for(outer, n_jobs, [&visits, &ok, inner, ms, n_jobs](std::int64_t i, int) {
+      parallel_for(inner, n_jobs, [&visits, &ok, inner, ms, i](std::int64_t j, int worker) {
+        work_for(ms);
         if (worker != 0 || !in_parallel_region()) ok = false;
         ++visits[static_cast<std::size_t>(i * inner + j)];
       });
@@ -293,7 +294,7 @@ void bind_pair(nb::module_& m) {
 void bind_threads(nb::module_& m) {
   m.def("busy_tasks", &busy_tasks, "n"_a, "ms"_a, "n_jobs"_a = 0,
         "Run n tasks of ms milliseconds each; returns the number each worker did.");
-  m.def("nested_tasks", &nested_tasks, "outer"_a, "inner"_a, "n_jobs"_a,
+  m.def("nested_tasks", &nested_tasks, "outer"_a, "inner"_a, "ms"_a, "n_jobs"_a,
         "Run a parallel_for in a parallel_for; returns the visits of each pair of tasks.");
   m.def("failing_tasks", &failing_tasks, "n"_a, "bad"_a, "ms"_a, "n_jobs"_a,
         "Run n tasks of which one throws.");

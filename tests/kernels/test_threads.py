@@ -48,7 +48,7 @@ def test_two_workers_share_the_tasks() -> None:
 
 def test_nested_calls_run_serially_in_their_worker() -> None:
     for n_jobs in (1, 2, 4):
-        assert kernels.nested_tasks(13, 7, n_jobs) == [1] * 91
+        assert kernels.nested_tasks(13, 7, 0, n_jobs) == [1] * 91
 
 
 def test_concurrent_callers_all_finish() -> None:
@@ -118,7 +118,7 @@ print(threads() - before)
 for _ in range(10):
     kernels.busy_tasks(50, 0, 3)
 print(threads() - before)
-kernels.nested_tasks(20, 20, 3)
+kernels.nested_tasks(20, 20, 0, 3)
 print(threads() - before)
 """
     assert run_script(body).split() == ["0", "2", "2"]
@@ -184,7 +184,7 @@ print("ok")
         "kernels.busy_tasks(10**6, 5, 1)",
         "kernels.busy_tasks(10**6, 5, 2)",
         "kernels.busy_tasks(2, 1500, 2)",  # nothing left to hand out: the caller only waits
-        "kernels.nested_tasks(10**3, 10**6, 2)",
+        "kernels.nested_tasks(10**3, 100, 1, 2)",
     ],
 )
 def test_an_interrupt_stops_a_running_job_within_a_second(job: str) -> None:
