@@ -143,7 +143,8 @@ bench: $(BENCH_READY) $(BUILT) ## Run one suite (SUITE=…) beside its peers; pr
 	@$(RUN) -m benchmarks run $(SUITE) $(ARGS)
 
 docs: $(DOCS_READY) $(BUILT) ## Build the documentation site into site/, strictly
-	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs --quiet build --strict --site-dir site && echo "· site/index.html"
+	@sh tools/quietly.sh sh tools/build_docs.sh "$(RUN)" mkdocs.yml site && echo "· site/index.html"
+	@$(RUN) tools/check_gates.py docs
 
 clean: ## Remove what was built; .venv stays
 	@rm -rf build dist site out .pytest_cache .mypy_cache .ruff_cache .hypothesis $(STUB)

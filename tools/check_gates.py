@@ -8,6 +8,7 @@ nor a wrong path can pass for a rejection. ``python tools/check_gates.py [NAMEâ€
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -33,6 +34,7 @@ class Canary:
     bad: str
     good: str
     says: tuple[str, ...]
+    needs: str = ""  # a package of another extra than dev
 
 
 def command(
@@ -168,6 +170,14 @@ def readme(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Check the first screen of a README that begins with `text`."""
     path = written(folder / "README.md", text)
     return command(sys.executable, ROOT / "tools/check_readme.py", path)
+
+
+def docs_site(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Build a site of one page that holds `text`, with our settings."""
+    written(folder / "docs/index.md", text)
+    inherited = f"INHERIT: {ROOT / 'mkdocs.yml'}\ndocs_dir: docs\nnav: [index.md]\n"
+    config = written(folder / "mkdocs.yml", inherited)
+    return command("sh", ROOT / "tools/build_docs.sh", sys.executable, config, folder / "site")
 
 
 def _tidy(body: str) -> str:
@@ -328,6 +338,14 @@ CANARIES = (
         README_TOP,
         ("first 30 lines",),
     ),
+    Canary(
+        "docs: links, anchors, names",
+        docs_site,
+        "# Home\n\n[a](nowhere.md) [b](#nothing)\n",
+        "# Home\n\n[b](#home)\n",
+        ("nowhere.md", "#nothing"),
+        needs="mkdocs",
+    ),
 )
 
 
@@ -352,7 +370,11 @@ def verdict(canary: Canary) -> str:
 def main() -> int:
     """Try each canary whose name starts with one of the arguments (all without arguments)."""
     wanted = tuple(sys.argv[1:]) or ("",)
-    chosen = [canary for canary in CANARIES if canary.name.startswith(wanted)]
+    named = [canary for canary in CANARIES if canary.name.startswith(wanted)]
+    chosen = [c for c in named if not c.needs or importlib.util.find_spec(c.needs)]
+    for canary in named:
+        if canary not in chosen:
+            print(f"  not tried, {canary.needs} is not installed: {canary.name}")
     if not chosen:
         print(f"no canary is called {' '.join(wanted)}")
         return 1
