@@ -325,6 +325,9 @@ void bind_float16(nb::module_& m) {
 
 void bind_kernels(nb::module_& m) {
   nb::module_ kernels = m.def_submodule("kernels", "Single kernels at a chosen CPU level: tests.");
+  // A name outside the package keeps these out of the generated stub, which is one file and so has
+  // no place for a submodule.
+  kernels.attr("__name__") = "kernels_for_tests";
   bind_pair(kernels);
   bind_threads(kernels);
   bind_random(kernels);
