@@ -11,7 +11,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from vectorloom.cli.host import own_version
+import vectorloom as vl
 from vectorloom.cli.main import app
 
 HEAVY = ("matplotlib", "pandas", "pyarrow", "rich", "scipy", "sklearn", "torch", "typer")
@@ -73,7 +73,7 @@ def test_every_command_has_a_help_line_a_json_and_a_debug_option() -> None:
 
 def test_version_is_the_installed_one() -> None:
     result = CliRunner().invoke(app, ["--version"])
-    assert (result.exit_code, result.stdout) == (0, f"vectorloom {own_version()}\n")
+    assert (result.exit_code, result.stdout) == (0, f"vectorloom {vl.__version__}\n")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, SeedOption, job
+from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, SeedOption, job
 
 
 def demo(
@@ -36,8 +36,4 @@ def demo(
         if as_json:
             out.document(result)
         else:
-            _print(out, result)
-
-
-def _print(out: Output, result: Any) -> None:
-    out.show(str(result))
+            out.show(result)

@@ -8,6 +8,7 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any
 
+from vectorloom import __version__
 from vectorloom.cli import host
 from vectorloom.cli.output import (
     DebugOption,
@@ -52,7 +53,7 @@ def examine() -> dict[str, Any]:
     report: dict[str, Any] = {
         "ok": True,
         "versions": {
-            "vectorloom": host.own_version(),
+            "vectorloom": __version__,
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.release()}",
             "machine": platform.machine(),

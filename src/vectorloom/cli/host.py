@@ -24,14 +24,6 @@ _DEVELOPER_EXTRAS = ("dev", "docs")
 _NO_LIMIT = 1 << 60
 
 
-def own_version() -> str:
-    """Return the installed version, or that of the sources when they were not installed."""
-    try:
-        return importlib.metadata.version("vectorloom")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown (not installed)"
-
-
 def packages() -> list[dict[str, Any]]:
     """List the packages that vectorloom can use: name, version found, extra, and the pip line."""
     try:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from vectorloom import __version__
 from vectorloom.cli.convert import convert
 from vectorloom.cli.demo import demo
 from vectorloom.cli.doctor import doctor
@@ -33,9 +34,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from vectorloom.cli.host import own_version
-
-        typer.echo(f"vectorloom {own_version()}")
+        typer.echo(f"vectorloom {__version__}")
         raise typer.Exit
 
 

@@ -226,7 +226,7 @@ def facts(rows: Sequence[tuple[str, RenderableType]]) -> Table:
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True, min_width=14)
+    grid.add_column(style="dim", no_wrap=True, min_width=22)
     grid.add_column(overflow="fold")
     for name, value in rows:
         grid.add_row("  " + name, value)

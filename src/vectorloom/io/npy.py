@@ -70,6 +70,7 @@ def describe(path: Path, kind: str) -> dict[str, Any]:
     with path.open("rb") as file:
         header = _read_header(path, file, str(path))
     _require_matrix(path, header)
+    _require_size(path, header)
     return {"rows": header.shape[0], "dim": header.shape[1], "dtype": str(header.dtype)}
 
 
@@ -119,6 +120,14 @@ def _require_matrix(path: Path, header: _Header) -> None:
         raise ShapeError(message)
 
 
+def _require_size(path: Path, header: _Header) -> None:
+    size = path.stat().st_size
+    need = header.offset + header.nbytes
+    if size != need:
+        expected = f"{need} bytes for shape {header.shape}, dtype {header.dtype}"
+        raise broken(path, "file size", expected, f"{size} bytes")
+
+
 def _read_npy(path: Path, options: ReadOptions) -> Vectors:
     if options.vectors is not None or isinstance(options.ids, str):
         message = f"{path}: a npy file holds one unnamed array; leave vectors= and ids= out."
@@ -126,11 +135,7 @@ def _read_npy(path: Path, options: ReadOptions) -> Vectors:
     with path.open("rb") as file:
         header = _read_header(path, file, "header")
         _require_matrix(path, header)
-        size = path.stat().st_size
-        need = header.offset + header.nbytes
-        if size != need:
-            expected = f"{need} bytes for shape {header.shape}, dtype {header.dtype}"
-            raise broken(path, "file size", expected, f"{size} bytes")
+        _require_size(path, header)
         rows = options.rows(header.shape[0])
         if options.mmap and header.nbytes:
             order: Any = "F" if header.fortran else "C"
