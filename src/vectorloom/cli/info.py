@@ -10,6 +10,10 @@ import typer
 
 from vectorloom.cli.output import DebugOption, JsonOption, Output, facts, format_bytes, job, plain
 
+# Keys of the description that are shown by another name, or as a size.
+_NAMES = {"bytes": "size", "file_size": "size"}
+_SIZES = ("bytes", "file_size", "nbytes")
+
 
 def info(
     path: Annotated[Path, typer.Argument(help="A vector file, a BEIR folder or a saved index.")],
@@ -42,21 +46,25 @@ def _describe(path: Path) -> dict[str, Any]:
 def _print(out: Output, report: dict[str, Any]) -> None:
     from rich.text import Text
 
-    rows = [(name.replace("_", " "), Text(_text(name, value))) for name, value in report.items()]
-    out.show(facts(rows))
+    shown = {name: value for name, value in report.items() if value not in (None, {}, [])}
+    if "ids" in report:  # their absence is news
+        shown["ids"] = report["ids"] or "none (rows are numbered from 0)"
+    vectors = shown.get("vectors")
+    if isinstance(vectors, list):  # one column for each component, possibly hundreds
+        shown["vectors"] = f"{vectors[0]} … {vectors[-1]} ({len(vectors):,} columns)"
+        columns = report["columns"].items()
+        shown["columns"] = {name: kind for name, kind in columns if name not in vectors}
+    rows = [(_NAMES.get(name, name), Text(_text(name, value))) for name, value in shown.items()]
+    out.show(facts(rows, width=14))
 
 
 def _text(name: str, value: Any) -> str:
-    if value is None:
-        return "none"
-    if name.endswith(("bytes", "size")) and isinstance(value, int):
-        return f"{format_bytes(value)}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}"
+        return format_bytes(value) if name in _SIZES else f"{value:,}"
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {_text(str(key), part)}" for key, part in value.items()) or "none"
+        return "\n".join(f"{key}: {_text(str(key), part)}" for key, part in value.items())
     if isinstance(value, list):
-        return ", ".join(_text(name, part) for part in value) or "none"
+        return ", ".join(_text(name, part) for part in value)
     return str(value)

@@ -221,12 +221,12 @@ def quiet_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
-def facts(rows: Sequence[tuple[str, RenderableType]]) -> Table:
-    """Lay out names and values in two columns, indented by two."""
+def facts(rows: Sequence[tuple[str, RenderableType]], width: int = 22) -> Table:
+    """Lay out names and values in two columns, indented by two; `width` aligns several calls."""
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True, min_width=22)
+    grid.add_column(style="dim", no_wrap=True, min_width=width)
     grid.add_column(overflow="fold")
     for name, value in rows:
         grid.add_row("  " + name, value)
