@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every index there is, in every setting worth a law: a new one joins by one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import vectorloom as vl
+
+
+@dataclass(frozen=True)
+class Case:
+    """One index in one setting.
+
+    `exhaustive` says that its answers are the true ones, and not only near them.
+    """
+
+    make: Callable[..., Any]
+    params: dict[str, Any]
+    exhaustive: bool = True
+
+    @property
+    def metric(self) -> str:
+        return str(self.params["metric"])
+
+    @property
+    def dtype(self) -> str:
+        return str(self.params.get("dtype", "float32"))
+
+    @property
+    def name(self) -> str:
+        words = [self.make.__name__, *(str(value) for value in self.params.values())]
+        return "-".join(words)
+
+    def new(self, **more: Any) -> Any:
+        return self.make(**self.params, **more)
+
+    def vectors(self, rng: np.random.Generator, n: int, dim: int = 6) -> np.ndarray:
+        """Small whole numbers, so that ties abound and every dtype holds them exactly."""
+        if self.metric == "hamming":
+            return rng.random((n, dim)) < 0.5
+        low, high, dtype = (0, 5, np.uint8) if self.dtype == "uint8" else (-3, 4, np.int8)
+        x = rng.integers(low, high, (n, dim)).astype(dtype)
+        x[:, 0] = np.where((x == 0).all(axis=1), 1, x[:, 0])  # zero rows have no cosine
+        return x
+
+
+CASES = [
+    *(
+        Case(vl.index.Exact, {"metric": metric, "dtype": dtype})
+        for metric in ("cosine", "ip", "l2")
+        for dtype in ("float32", "float16", "bfloat16", "int8", "uint8")
+    ),
+    *(
+        Case(vl.index.Exact, {"metric": metric, "dtype": dtype, "screen": "int8"})
+        for metric in ("cosine", "ip", "l2")
+        for dtype in ("float32", "float16")
+    ),
+    Case(vl.index.Exact, {"metric": "hamming", "dtype": "bits"}),
+]
