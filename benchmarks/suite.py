@@ -106,7 +106,7 @@ class Suite:
 
     def smoked(self) -> Suite:
         """The same suite on generated vectors, small enough for the test-suite."""
-        data = DataSpec("clusters", rows=3000, queries=20, dim=64)
+        data = DataSpec("clusters", rows=5000, queries=20, dim=64)
         repeat = Repeat(warmup=0, rounds=1, limit_s=60.0, pause_s=0.0)
         methods = [dataclasses.replace(m, at_most=0.0) for m in self.methods]
         return dataclasses.replace(
