@@ -73,7 +73,7 @@ int limit_in(const std::string& folder, bool v2) {
   std::string quota;
   double period = 0;
   if (!(in >> quota >> period) || quota == "max") return 0;
-  return ceil_ratio(std::atof(quota.c_str()), period);
+  return ceil_ratio(std::strtod(quota.c_str(), nullptr), period);
 }
 
 int least(int a, int b) {
@@ -90,12 +90,14 @@ int walk_up(const std::string& root, const Mount& mount, const std::string& grou
     below = starts_with_path(group, mount.root) ? group.substr(mount.root.size()) : "";
   }
   if (below.find("/..") != std::string::npos) below.clear();
-  int limit = 0;
-  while (!below.empty() && below != "/") {
-    limit = least(limit, limit_in(root + mount.point + below, v2));
-    below.erase(below.rfind('/'));
+  const std::string top = root + mount.point;
+  int limit = limit_in(top, v2);
+  for (; !below.empty() && below != "/"; below.erase(below.rfind('/'))) {
+    std::string folder = top;
+    folder += below;
+    limit = least(limit, limit_in(folder, v2));
   }
-  return least(limit, limit_in(root + mount.point, v2));
+  return limit;
 }
 
 }  // namespace
