@@ -28,6 +28,17 @@ VL_INLINE __mmask64 first64(std::int64_t r) {
   return static_cast<__mmask64>((std::uint64_t{1} << static_cast<unsigned>(r)) - 1u);
 }
 
+// The sum of sixteen lanes modulo 2^32. The inner product's runs over until `bias` is taken off,
+// and GCC's _mm512_reduce_add_epi32 adds signed lanes, for which running over is undefined.
+VL_INLINE std::int32_t wrapping_sum(__m512i v) {
+  const __m256i eight =
+      _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+  const __m128i four =
+      _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
 struct IpI8 {
   using Reg = __m512i;
   using Acc = __m512i;
@@ -40,7 +51,7 @@ struct IpI8 {
   static VL_INLINE Acc step(Acc acc, Reg q, Reg x) {
     return _mm512_dpbusd_epi32(acc, _mm512_xor_si512(x, _mm512_set1_epi8(-128)), q);
   }
-  static VL_INLINE std::int32_t sum(Acc acc) { return _mm512_reduce_add_epi32(acc); }
+  static VL_INLINE std::int32_t sum(Acc acc) { return wrapping_sum(acc); }
   static VL_INLINE std::uint32_t bias(const std::int8_t* query, std::int64_t width) {
     std::uint32_t total = 0;
     for (std::int64_t i = 0; i < width; ++i) total += static_cast<std::uint32_t>(query[i]);
@@ -63,7 +74,7 @@ struct L2I8 {
     const Reg d = _mm512_sub_epi16(q, x);
     return _mm512_dpwssd_epi32(acc, d, d);
   }
-  static VL_INLINE std::int32_t sum(Acc acc) { return _mm512_reduce_add_epi32(acc); }
+  static VL_INLINE std::int32_t sum(Acc acc) { return wrapping_sum(acc); }
   static VL_INLINE std::uint32_t bias(const std::int8_t* /*query*/, std::int64_t /*width*/) {
     return 0;
   }
