@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # sanitize.sh VENV KINDS [PYTEST ARGUMENT…]   run tests on a build with sanitizers, in its own folder
 #
+# Output is not captured below Python, so that a report of the sanitizer is seen before the process
+# ends.
+#
 # The build gets an environment of its own that borrows every dependency of VENV through a .pth line.
 # Python reads no .pth of a borrowed folder, so the editable install of VENV stays out of the way.
 set -eu
@@ -35,4 +38,4 @@ export ASAN_OPTIONS="detect_leaks=0:halt_on_error=1:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:${UBSAN_OPTIONS:-}"
 export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
 export PYTHONMALLOC=malloc
-LD_PRELOAD="$preload" exec "$python" -m pytest -m "not slow" -p no:cacheprovider "$@"
+LD_PRELOAD="$preload" exec "$python" -m pytest -m "not slow" -p no:cacheprovider --capture=sys "$@"
