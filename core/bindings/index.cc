@@ -304,7 +304,10 @@ nb::dict screen_arrays(nb::handle_t<ScreenHolder> self) {
   nb::dict out;
   out["rotation"] = view_of(s.rotation(), {rotated, dim}, self);
   if (s.center() != nullptr) out["center"] = view_of(s.center(), {dim}, self);
-  out["panels"] = view_of(s.panels(), {rows, rotated}, self);
+  out["head"] = view_of(s.head(), {rows, static_cast<std::size_t>(s.head_dim())}, self);
+  if (s.rest_dim() != 0) {
+    out["rest"] = view_of(s.rest(), {rows, static_cast<std::size_t>(s.rest_dim())}, self);
+  }
   out["scale"] = view_of(s.scale(), {rows}, self);
   out["tail"] = view_of(s.tail(), {rows}, self);
   if (s.bias() != nullptr) out["bias"] = view_of(s.bias(), {rows}, self);
@@ -359,12 +362,14 @@ ScreenHolder open_screen(const nb::dict& arrays) {
     throw Error(ErrorKind::kFormat, "screen: array 'rotation' has another shape");
   }
   const std::int64_t rows = (shape.n + 31) / 32 * 32;
+  const std::int64_t head = static_cast<std::int64_t>(shape.head_groups) * 4;
   const bool l2 = shape.metric == Metric::kL2;
   ScreenHolder holder;
   holder.arrays = nb::borrow(arrays);
   holder.screen = std::make_unique<Screen>(
       shape, rotation.data(), l2 ? array_named<float, 1>(arrays, "center", {shape.dim}) : nullptr,
-      array_named<std::uint8_t, 2>(arrays, "panels", {rows, rotated}),
+      array_named<std::uint8_t, 2>(arrays, "head", {rows, head}),
+      head < rotated ? array_named<std::uint8_t, 2>(arrays, "rest", {rows, rotated - head}) : nullptr,
       array_named<float, 1>(arrays, "scale", {rows}), array_named<float, 1>(arrays, "tail", {rows}),
       l2 ? array_named<float, 1>(arrays, "bias", {rows}) : nullptr,
       reinterpret_cast<const BlockMaxima*>(array_named<float, 2>(

@@ -52,12 +52,13 @@ Screen::Screen(Metric metric, std::int64_t dim, int head_groups, const float* ro
 }
 
 Screen::Screen(const ScreenShape& shape, const float* rotation, const float* center,
-               const std::uint8_t* panels, const float* scale, const float* tail, const float* bias,
-               const BlockMaxima* blocks)
+               const std::uint8_t* head, const std::uint8_t* rest, const float* scale, const float* tail,
+               const float* bias, const BlockMaxima* blocks)
     : shape_(shape),
       rotation_(rotation),
       center_(center),
-      panels_(panels),
+      head_(head),
+      rest_(rest),
       scale_(scale),
       tail_(tail),
       bias_(bias),
@@ -89,7 +90,6 @@ void Screen::rotate(const float* values, std::int64_t m, float* out) const {
   }
   const PanelKernels& kernels = panel_kernels();
   PanelPair pair;
-  pair.panel_bytes = inputs * 64;
   for (std::int64_t j = 0; j < rotated_dim(); j += 2 * kPanelRows) {
     pair.data = rotation_panels_.data() + j * inputs;
     kernels.product_f32(centred.data(), inputs * 4, static_cast<int>(m), pair, static_cast<int>(inputs),
@@ -110,32 +110,38 @@ void Screen::reserve(std::int64_t n) {
   const std::int64_t wanted = capacity_ == 0 && shape_.n == 0 ? n : std::max(n, shape_.n + shape_.n / 4);
   const std::int64_t rows = (wanted + kScreenBlock - 1) / kScreenBlock * kScreenBlock;
   const auto count = static_cast<std::size_t>(rows);
-  AlignedBuffer<std::uint8_t> panels(count * static_cast<std::size_t>(rotated_dim()));
+  AlignedBuffer<std::uint8_t> head(count * static_cast<std::size_t>(head_dim()));
+  AlignedBuffer<std::uint8_t> rest(count * static_cast<std::size_t>(rest_dim()));
   AlignedBuffer<float> scale(count);
   AlignedBuffer<float> tail(count);
   AlignedBuffer<float> bias(shape_.metric == Metric::kL2 ? count : 0);
   AlignedBuffer<BlockMaxima> blocks(count / kScreenBlock);
   const auto kept = static_cast<std::size_t>(shape_.n == 0 ? 0 : padded_rows());
-  const std::size_t kept_bytes = kept * static_cast<std::size_t>(rotated_dim());
+  const std::size_t kept_head = kept * static_cast<std::size_t>(head_dim());
+  const std::size_t kept_rest = kept * static_cast<std::size_t>(rest_dim());
   if (kept != 0) {
-    std::memcpy(panels.data(), panels_, kept_bytes);
+    std::memcpy(head.data(), head_, kept_head);
+    if (kept_rest != 0) std::memcpy(rest.data(), rest_, kept_rest);
     std::copy(scale_, scale_ + kept, scale.data());
     std::copy(tail_, tail_ + kept, tail.data());
     if (bias.size() != 0) std::copy(bias_, bias_ + kept, bias.data());
     std::copy(blocks_, blocks_ + n_blocks(), blocks.data());
   }
-  std::memset(panels.data() + kept_bytes, 128, panels.size() - kept_bytes);
+  std::fill(head.data() + kept_head, head.data() + head.size(), std::uint8_t{128});
+  std::fill(rest.data() + kept_rest, rest.data() + rest.size(), std::uint8_t{128});
   std::fill(scale.data() + kept, scale.data() + count, 0.0F);
   std::fill(tail.data() + kept, tail.data() + count, 0.0F);
   if (bias.size() != 0) std::fill(bias.data() + kept, bias.data() + count, 0.0F);
   const auto kept_blocks = static_cast<std::size_t>(shape_.n == 0 ? 0 : n_blocks());
   std::fill(blocks.data() + kept_blocks, blocks.data() + blocks.size(), BlockMaxima{0, 0, 0, 0});
-  owned_.panels = std::move(panels);
+  owned_.head = std::move(head);
+  owned_.rest = std::move(rest);
   owned_.scale = std::move(scale);
   owned_.tail = std::move(tail);
   owned_.bias = std::move(bias);
   owned_.blocks = std::move(blocks);
-  panels_ = owned_.panels.data();
+  head_ = owned_.head.data();
+  rest_ = owned_.rest.data();
   scale_ = owned_.scale.data();
   tail_ = owned_.tail.data();
   bias_ = owned_.bias.size() != 0 ? owned_.bias.data() : nullptr;
@@ -187,18 +193,21 @@ void Screen::encode_block(const Rows& rows, const double* norms, std::int64_t fi
 void Screen::encode_row(std::int64_t r, const float* rotated, double square, double norm,
                         BlockMaxima& maxima) {
   const std::int64_t dim = rotated_dim();
-  const std::int64_t head = static_cast<std::int64_t>(shape_.head_groups) * 4;
+  const std::int64_t head = head_dim();
   float largest = 0.0F;
   for (std::int64_t j = 0; j < dim; ++j) largest = std::max(largest, std::abs(rotated[j]));
   const float step = largest > 0.0F ? largest / kCodeMax : 1.0F;
   const float inverse = 1.0F / step;
-  std::uint8_t* panel = owned_.panels.data() + (r / kPanelRows) * panel_bytes() + (r % kPanelRows) * 4;
+  const std::int64_t first = r / kPanelRows * kPanelRows;  // row at which its panel starts
+  std::uint8_t* in_head = owned_.head.data() + first * head + (r - first) * 4;
+  std::uint8_t* in_rest = owned_.rest.data() + first * rest_dim() + (r - first) * 4;
   double error = 0.0;
   double tail = 0.0;
   for (std::int64_t j = 0; j < dim; ++j) {
     const float scaled = std::min(127.0F, std::max(-127.0F, rotated[j] * inverse));
     const int code = static_cast<int>(std::lrintf(scaled));
-    panel[(j / 4) * 64 + j % 4] = static_cast<std::uint8_t>(code + 128);
+    std::uint8_t* groups = j < head ? in_head + (j / 4) * 64 : in_rest + ((j - head) / 4) * 64;
+    groups[j % 4] = static_cast<std::uint8_t>(code + 128);
     const double rest = static_cast<double>(rotated[j]) - static_cast<double>(step) * code;
     error += rest * rest;
     if (j >= head) tail += static_cast<double>(rotated[j]) * rotated[j];

@@ -46,8 +46,9 @@ class Screen {
   Screen(Metric metric, std::int64_t dim, int head_groups, const float* rotation, double rotation_error,
          const float* center);
   // Views over arrays that the caller keeps alive.
-  Screen(const ScreenShape& shape, const float* rotation, const float* center, const std::uint8_t* panels,
-         const float* scale, const float* tail, const float* bias, const BlockMaxima* blocks);
+  Screen(const ScreenShape& shape, const float* rotation, const float* center, const std::uint8_t* head,
+         const std::uint8_t* rest, const float* scale, const float* tail, const float* bias,
+         const BlockMaxima* blocks);
 
   // Encodes rows [shape().n, rows.n). `norms` are those of all rows (cosine only).
   void append(const Rows& rows, const double* norms, int n_jobs);
@@ -55,11 +56,13 @@ class Screen {
   const ScreenShape& shape() const { return shape_; }
   std::int64_t padded_rows() const { return (shape_.n + 31) / 32 * 32; }
   std::int64_t n_blocks() const { return (shape_.n + kScreenBlock - 1) / kScreenBlock; }
-  std::int64_t panel_bytes() const { return static_cast<std::int64_t>(shape_.groups) * 64; }
   std::int64_t rotated_dim() const { return static_cast<std::int64_t>(shape_.groups) * 4; }
+  std::int64_t head_dim() const { return static_cast<std::int64_t>(shape_.head_groups) * 4; }
+  std::int64_t rest_dim() const { return rotated_dim() - head_dim(); }
   const float* rotation() const { return rotation_; }
   const float* center() const { return center_; }
-  const std::uint8_t* panels() const { return panels_; }
+  const std::uint8_t* head() const { return head_; }  // panels of the head groups
+  const std::uint8_t* rest() const { return rest_; }  // panels of the groups after them
   const float* scale() const { return scale_; }
   const float* tail() const { return tail_; }
   const float* bias() const { return bias_; }
@@ -72,7 +75,7 @@ class Screen {
  private:
   struct Owned {
     AlignedBuffer<float> rotation, center, scale, tail, bias;
-    AlignedBuffer<std::uint8_t> panels;
+    AlignedBuffer<std::uint8_t> head, rest;
     AlignedBuffer<BlockMaxima> blocks;
   };
 
@@ -88,7 +91,8 @@ class Screen {
   AlignedBuffer<float> rotation_panels_;
   const float* rotation_ = nullptr;
   const float* center_ = nullptr;
-  const std::uint8_t* panels_ = nullptr;
+  const std::uint8_t* head_ = nullptr;
+  const std::uint8_t* rest_ = nullptr;
   const float* scale_ = nullptr;
   const float* tail_ = nullptr;
   const float* bias_ = nullptr;

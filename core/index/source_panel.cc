@@ -149,13 +149,12 @@ void PanelSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
   queries.limit = limits.data();
   PanelPair pair;
   pair.data = panels.data();
-  pair.panel_bytes = static_cast<std::int64_t>(groups_) * 64;
   pair.scale = scale;
   pair.bias = bias;
   const PanelFilter filter = bf16_ ? kernels_.filter_bf16 : kernels_.filter_f32;
   for (std::int64_t row = first_row; row < last_row; row += kPairRows) {
     pack_pair(row, last_row, panels.data(), scale, bias);
-    const std::int64_t n_hits = filter(queries, pair, groups_, groups_, hits.data());
+    const std::int64_t n_hits = filter(queries, pair, groups_, 0, hits.data());
     for (std::int64_t h = 0; h < n_hits; ++h) {
       const PanelHit& hit = hits[static_cast<std::size_t>(h)];
       const auto i = static_cast<int>(hit.query);

@@ -3,8 +3,6 @@
 // Cost: n * groups * 4 bytes read once per sweep, n * queries * 4 * groups multiply-adds of bytes; when
 // the head decides most rows, only head_groups of them.
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -26,7 +24,6 @@ struct QueryTerms {
   double square = 0.0;    // |q'|^2
 };
 
-enum Mode : int { kUndecided = 0, kHead = 1, kAll = 2 };
 
 class ScreenSource final : public Source {
  public:
@@ -46,12 +43,14 @@ class ScreenSource final : public Source {
     float* limits;
     double* slacks;
     PanelHit* hits;
+    float* survivor_values;
+    std::int32_t* survivors;
   };
 
   void prepare(std::int64_t q, const float* values, const float* rotated);
   double slack(const QueryTerms& terms, const BlockMaxima& block) const;
   float limit(const QueryTerms& terms, double threshold, double slack) const;
-  void sweep_block(const Sweep& sweep, std::int64_t block, std::int64_t last_row, int head) const;
+  void sweep_block(const Sweep& sweep, std::int64_t block, std::int64_t last_row) const;
   void drain(const Sweep& sweep, std::int64_t first_row, std::int64_t n_hits) const;
 
   const ExactQuery& query_;
@@ -60,18 +59,16 @@ class ScreenSource final : public Source {
   BlockMaxima overall_{0, 0, 0, 0};
   std::vector<QueryTerms> terms_;
   AlignedBuffer<std::int8_t> codes_;
-  std::vector<std::int32_t> head_start_;
-  std::vector<std::int32_t> tail_start_;
+  std::vector<std::int32_t> start_;
+  std::vector<std::int32_t> rest_start_;
   std::vector<float> tail_;
   std::vector<float> bias_;
-  mutable std::vector<std::atomic<int>> modes_;  // one for each block of kQueryPad queries
 };
 
 ScreenSource::ScreenSource(const ExactQuery& query, const std::vector<Scorer>& scorers)
     : query_(query),
       screen_(*query.screen),
-      kernels_(panel_kernels()),
-      modes_(static_cast<std::size_t>(query.n_queries / kQueryPad + 1)) {
+      kernels_(panel_kernels()) {
   for (std::int64_t b = 0; b < screen_.n_blocks(); ++b) {
     const BlockMaxima& block = screen_.blocks()[b];
     overall_.reach = std::max(overall_.reach, block.reach);
@@ -83,8 +80,8 @@ ScreenSource::ScreenSource(const ExactQuery& query, const std::vector<Scorer>& s
   terms_.resize(padded);
   codes_ = AlignedBuffer<std::int8_t>(padded * static_cast<std::size_t>(dim));
   std::fill_n(codes_.data(), codes_.size(), std::int8_t{0});
-  head_start_.assign(padded, 0);
-  tail_start_.assign(padded, 0);
+  start_.assign(padded, 0);
+  rest_start_.assign(padded, 0);
   tail_.assign(padded, 0.0F);
   bias_.assign(padded, 1.0F);
   constexpr std::int64_t kStep = 96;
@@ -104,7 +101,7 @@ ScreenSource::ScreenSource(const ExactQuery& query, const std::vector<Scorer>& s
 
 void ScreenSource::prepare(std::int64_t q, const float* values, const float* rotated) {
   const std::int64_t dim = screen_.rotated_dim();
-  const std::int64_t head = static_cast<std::int64_t>(screen_.shape().head_groups) * 4;
+  const std::int64_t head = screen_.head_dim();
   const auto index = static_cast<std::size_t>(q);
   QueryTerms& terms = terms_[index];
   for (std::int64_t d = 0; d < query_.rows.dim; ++d) {
@@ -138,8 +135,8 @@ void ScreenSource::prepare(std::int64_t q, const float* values, const float* rot
   terms.residual = std::sqrt(residual) + rounding;
   terms.length = std::sqrt(length);
   terms.tail = std::sqrt(tail) + rounding;
-  head_start_[index] = -128 * sums[0];
-  tail_start_[index] = -128 * sums[1];
+  start_[index] = -128 * sums[0];
+  rest_start_[index] = -128 * sums[1];
   tail_[index] = static_cast<float>(terms.tail / terms.step * (1.0 + 0x1p-22));
   bias_[index] = static_cast<float>(1.0 / terms.step);
 }
@@ -185,8 +182,7 @@ void ScreenSource::drain(const Sweep& sweep, std::int64_t first_row, std::int64_
   }
 }
 
-void ScreenSource::sweep_block(const Sweep& sweep, std::int64_t block, std::int64_t last_row,
-                               int head) const {
+void ScreenSource::sweep_block(const Sweep& sweep, std::int64_t block, std::int64_t last_row) const {
   const ScreenShape& shape = screen_.shape();
   const auto first = static_cast<std::size_t>(sweep.first_query);
   for (int i = 0; i < sweep.n; ++i) {
@@ -194,33 +190,28 @@ void ScreenSource::sweep_block(const Sweep& sweep, std::int64_t block, std::int6
     sweep.slacks[i] = slack(terms, screen_.blocks()[block]);
     sweep.limits[i] = limit(terms, sweep.candidates[i].threshold(), sweep.slacks[i]);
   }
-  const bool whole = head == shape.groups;
   PanelQueries queries;
   queries.row_bytes = screen_.rotated_dim();
   queries.codes = codes_.data() + sweep.first_query * queries.row_bytes;
   queries.n = sweep.n;
+  queries.start = start_.data() + first;
+  queries.rest_start = rest_start_.data() + first;
   queries.tail = tail_.data() + first;
   queries.bias = screen_.bias() != nullptr ? bias_.data() + first : nullptr;
   queries.limit = sweep.limits;
-  std::vector<std::int32_t> sums;
-  queries.head_start = head_start_.data() + first;
-  queries.tail_start = tail_start_.data() + first;
-  if (whole && shape.head_groups != shape.groups) {
-    thread_local std::vector<std::int32_t> total;
-    total.resize(static_cast<std::size_t>(sweep.n));
-    for (int i = 0; i < sweep.n; ++i) total[i] = queries.head_start[i] + queries.tail_start[i];
-    queries.head_start = total.data();
-  }
+  queries.survivor_values = sweep.survivor_values;
+  queries.survivors = sweep.survivors;
   const std::int64_t begin = block * kScreenBlock;
   const std::int64_t end = std::min(last_row, begin + kScreenBlock);
   for (std::int64_t row = begin; row < end; row += 2 * kPanelRows) {
     PanelPair pair;
-    pair.panel_bytes = screen_.panel_bytes();
-    pair.data = screen_.panels() + row * screen_.rotated_dim();
+    pair.data = screen_.head() + row * screen_.head_dim();
+    pair.rest = screen_.rest() + row * screen_.rest_dim();
     pair.scale = screen_.scale() + row;
     pair.tail = screen_.tail() + row;
     pair.bias = screen_.bias() != nullptr ? screen_.bias() + row : nullptr;
-    const std::int64_t n_hits = kernels_.filter_int8(queries, pair, head, shape.groups, sweep.hits);
+    const std::int64_t n_hits = kernels_.filter_int8(queries, pair, shape.head_groups,
+                                                       shape.groups - shape.head_groups, sweep.hits);
     if (n_hits != 0) drain(sweep, row, n_hits);
   }
 }
@@ -228,34 +219,23 @@ void ScreenSource::sweep_block(const Sweep& sweep, std::int64_t block, std::int6
 void ScreenSource::sweep(std::int64_t first_query, int n, std::int64_t first_row, std::int64_t last_row,
                          Candidates* candidates, const Scorer* scorers) const {
   thread_local std::vector<PanelHit> hits;
+  thread_local AlignedBuffer<float> survivor_values;
+  thread_local std::vector<std::int32_t> survivors;
   thread_local std::vector<float> limits;
   thread_local std::vector<double> slacks;
   const auto padded = static_cast<std::size_t>((n + kQueryPad - 1) / kQueryPad * kQueryPad);
   hits.resize(std::max(hits.size(), padded * 2 * kPanelRows));
+  const std::size_t waiting = 2 * (padded + 1);
+  if (survivors.size() < waiting) {
+    survivors.resize(waiting);
+    survivor_values = AlignedBuffer<float>(waiting * kPanelRows);
+  }
   limits.assign(padded, std::numeric_limits<float>::infinity());
   slacks.assign(padded, 0.0);
-  const Sweep state{first_query, n, candidates, scorers, limits.data(), slacks.data(), hits.data()};
-  const ScreenShape& shape = screen_.shape();
-  std::atomic<int>& mode = modes_[static_cast<std::size_t>(first_query / kQueryPad)];
-  // Whether testing the head first pays depends on the data, the queries and the CPU: time both ways on
-  // a few blocks, once thresholds have settled. The answer is the same either way.
-  constexpr std::int64_t kWarm = 8;
-  constexpr std::int64_t kTrial = 6;
-  using Clock = std::chrono::steady_clock;
-  Clock::duration spent[2] = {};
-  const std::int64_t first_block = first_row / kScreenBlock;
-  for (std::int64_t block = first_block; block * kScreenBlock < last_row; ++block) {
-    const std::int64_t done = block - first_block;
-    int decided = mode.load(std::memory_order_relaxed);
-    if (shape.head_groups == shape.groups) decided = kAll;
-    const bool trial = decided == kUndecided && done >= kWarm;
-    bool use_head = decided != kAll;
-    if (trial) use_head = (done - kWarm) % 2 == 0;
-    const auto start = Clock::now();
-    sweep_block(state, block, last_row, use_head ? shape.head_groups : shape.groups);
-    if (!trial) continue;
-    spent[use_head ? 0 : 1] += Clock::now() - start;
-    if (done + 1 == kWarm + 2 * kTrial) mode.store(spent[0] < spent[1] ? kHead : kAll);
+  const Sweep state{first_query, n, candidates, scorers, limits.data(), slacks.data(), hits.data(),
+                    survivor_values.data(), survivors.data()};
+  for (std::int64_t row = first_row; row < last_row; row += kScreenBlock) {
+    sweep_block(state, row / kScreenBlock, last_row);
   }
 }
 

@@ -22,18 +22,23 @@ struct PanelQueries {
   const void* codes = nullptr;
   std::int64_t row_bytes = 0;
   int n = 0;
-  const std::int32_t* head_start = nullptr;  // int8 only: -128 * sum of the codes in the head groups
-  const std::int32_t* tail_start = nullptr;  // int8 only: the same for the groups after the head
+  const std::int32_t* start = nullptr;       // int8 only: -128 * sum of the codes in the (head) groups
+  const std::int32_t* rest_start = nullptr;  // int8 only: the same for the groups after the head
   const float* tail = nullptr;               // w in the bound below
   const float* bias = nullptr;               // z in the bound below; null when there is no bias
   const float* limit = nullptr;              // h in the bound below
+  // Needed with a head only. Survivors of the head wait here until a panel's are completed together:
+  // room for 16 values and one number a query and panel.
+  float* survivor_values = nullptr;          // 2 * 16 * (n + 1), 64-byte aligned
+  std::int32_t* survivors = nullptr;         // 2 * (n + 1)
 };
 
-// Two adjacent panels. Panel p starts at data + p * panel_bytes; group g of its 16 rows is the 64 bytes
-// at 64 * g. int8 rows are stored offset by 128 (uint8), as VNNI and AMX want them.
+// Two adjacent panels. Group g of panel p's 16 rows is the 64 bytes at data + p * 64 * groups + 64 * g.
+// int8 rows are stored offset by 128 (uint8), as VNNI and AMX want them. With a head, `data` holds the
+// head groups alone, so that a sweep over heads streams, and `rest` the groups after them.
 struct PanelPair {
   const void* data = nullptr;
-  std::int64_t panel_bytes = 0;
+  const void* rest = nullptr;
   const float* scale = nullptr;  // A, 32 values
   const float* tail = nullptr;   // T, 32 values; used only when there is a head
   const float* bias = nullptr;   // B, 32 values
@@ -45,11 +50,11 @@ struct PanelHit {
   float value;        // A * dot + B * z over all groups
 };
 
-// Appends every (query, row) with  A*dot + B*z >= h  and returns how many. When head_groups < groups the
-// product over the head alone is tested first, as A*dot_head + T*w + B*z >= h, and only survivors are
+// Appends every (query, row) with  A*dot + B*z >= h  and returns how many. When rest_groups > 0 the product
+// over the first `groups` alone is tested first, as A*dot_head + T*w + B*z >= h, and only survivors are
 // completed. `out` must have room for 32 * queries.n hits.
-using PanelFilter = std::int64_t (*)(const PanelQueries& queries, const PanelPair& rows, int head_groups,
-                                     int groups, PanelHit* out);
+using PanelFilter = std::int64_t (*)(const PanelQueries& queries, const PanelPair& rows, int groups,
+                                     int rest_groups, PanelHit* out);
 
 // out[query * out_stride + row] = dot, for the 32 rows of the pair (float32 and bfloat16 only).
 using PanelProduct = void (*)(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows,

@@ -158,6 +158,7 @@ struct Hamming {
   using Acc = __m256i;  // four 64-bit sums
   static constexpr std::int64_t kStep = 32;
   static constexpr std::int64_t kWorthwhile = 128;
+  static constexpr bool kCountsWords = true;
   static VL_INLINE Acc zero() { return _mm256_setzero_si256(); }
   static VL_INLINE Reg load(const std::uint8_t* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

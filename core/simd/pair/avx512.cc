@@ -149,6 +149,7 @@ struct Hamming {
   using Acc = __m512i;  // eight 64-bit sums
   static constexpr std::int64_t kStep = 64;
   static constexpr std::int64_t kWorthwhile = 128;
+  static constexpr bool kCountsWords = true;
   static VL_INLINE Acc zero() { return _mm512_setzero_si512(); }
   static VL_INLINE Reg load(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
   static VL_INLINE Acc step(Acc acc, Reg q, Reg x) {

@@ -159,6 +159,7 @@ struct Hamming {
   using Acc = uint32x4_t;
   static constexpr std::int64_t kStep = 16;
   static constexpr std::int64_t kWorthwhile = 16;
+  static constexpr bool kCountsWords = false;
   static VL_INLINE Acc zero() { return vdupq_n_u32(0); }
   static VL_INLINE uint8x16_t load(const std::uint8_t* p) { return vld1q_u8(p); }
   static VL_INLINE Acc step(Acc acc, uint8x16_t q, uint8x16_t x) {

@@ -93,6 +93,7 @@ struct Hamming {
   using Acc = std::int32_t;
   static constexpr std::int64_t kStep = 1;
   static constexpr std::int64_t kWorthwhile = 0;
+  static constexpr bool kCountsWords = false;
   static Acc zero() { return 0; }
   static unsigned load(const std::uint8_t* p) { return *p; }
   static Acc step(Acc acc, unsigned q, unsigned x) { return acc + __builtin_popcount(q ^ x); }

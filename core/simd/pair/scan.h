@@ -232,6 +232,33 @@ struct HammingKernel {
   }
 };
 
+// Rows of a few whole words, such as 384 bits: the query stays in registers and the loop has no
+// branch.
+template <int Words>
+struct ShortHammingKernel {
+  std::uint64_t query[Words];
+
+  explicit ShortHammingKernel(const std::uint8_t* from) {
+    __builtin_memcpy(query, from, sizeof query);
+  }
+  VL_INLINE std::int32_t operator()(const std::uint8_t* row) const {
+    std::uint64_t words[Words];
+    __builtin_memcpy(words, row, sizeof words);
+    std::int32_t count = 0;
+    for (int w = 0; w < Words; ++w) count += __builtin_popcountll(query[w] ^ words[w]);
+    return count;
+  }
+};
+
+template <int Words>
+VL_INLINE bool scan_short_bits(const std::uint8_t* query, const std::uint8_t* base,
+                               const std::int64_t* rows, std::int64_t n, std::int64_t width,
+                               std::int32_t* out) {
+  if (width != 8 * Words) return false;
+  visit_rows(base, rows, n, width, out, ShortHammingKernel<Words>(query));
+  return true;
+}
+
 template <class V, Kind K, Op O>
 void scan_fast(const float* query, const void* base, const std::int64_t* rows, std::int64_t n,
                std::int64_t dim, float* out) {
@@ -249,8 +276,18 @@ void scan_exact(const float* query, const void* base, const std::int64_t* rows, 
 template <class B>
 void scan_bits(const std::uint8_t* query, const void* base, const std::int64_t* rows,
                std::int64_t n, std::int64_t width, std::int32_t* out) {
-  visit_rows(static_cast<const std::uint8_t*>(base), rows, n, width, out,
-             HammingKernel<B>{query, width});
+  const auto* bits = static_cast<const std::uint8_t*>(base);
+  if constexpr (B::kCountsWords) {
+    if (scan_short_bits<1>(query, bits, rows, n, width, out) ||
+        scan_short_bits<2>(query, bits, rows, n, width, out) ||
+        scan_short_bits<4>(query, bits, rows, n, width, out) ||
+        scan_short_bits<6>(query, bits, rows, n, width, out) ||
+        scan_short_bits<8>(query, bits, rows, n, width, out) ||
+        scan_short_bits<12>(query, bits, rows, n, width, out)) {
+      return;
+    }
+  }
+  visit_rows(bits, rows, n, width, out, HammingKernel<B>{query, width});
 }
 
 template <class B>

@@ -27,7 +27,8 @@ constexpr TileConfig kTileConfig{};
 // sums[(a * 2 + p)][16][16] = A tile a x B tile p, over `groups` groups. Tiles 0-3 hold the sums.
 template <bool kInt8>
 inline void tile_block(const unsigned char* query, std::int64_t row_bytes, const unsigned char* panel,
-                       std::int64_t panel_bytes, int groups, float* sums) {
+                       int groups, float* sums) {
+  const std::int64_t panel_bytes = static_cast<std::int64_t>(groups) * 64;
   const unsigned char* second = query + 16 * row_bytes;
   VL_TILE_ZERO(0);
   VL_TILE_ZERO(1);
@@ -66,23 +67,71 @@ inline __m512 tile_dot(const float* sums, int query, int panel, std::int32_t sta
   }
 }
 
+// As complete() of tile.h: the codes of sixteen survivors are gathered into one A tile at a time.
 template <class Ops, bool kInt8>
-std::int64_t filter_tiles(const PanelQueries& q, const PanelPair& rows, int head, int groups,
-                          PanelHit* out) {
-  PanelHit* const begin = out;
-  const auto* panel = static_cast<const unsigned char*>(rows.data);
-  alignas(64) float sums[1024];
-  VL_TILE_CONFIG(&kTileConfig);
-  for (int first = 0; first < q.n; first += kQueryPad) {
-    tile_block<kInt8>(query_row(q, first), q.row_bytes, panel, rows.panel_bytes, head, sums);
-    const int count = q.n - first < kQueryPad ? q.n - first : kQueryPad;
-    for (int i = 0; i < count; ++i) {
-      const std::int32_t start = kInt8 ? q.head_start[first + i] : 0;
-      for (int p = 0; p < kPanelsPerCall; ++p) {
-        out = settle<Ops>(q, rows, head, groups, first + i, p, tile_dot<kInt8>(sums, i, p, start), out);
+PanelHit* complete_tiles(const PanelQueries& q, const PanelPair& rows, int groups, int rest_groups,
+                         Survivors& alive, PanelHit* out) {
+  alignas(64) unsigned char codes[16][64];
+  alignas(64) float sums[256];
+  for (int panel = 0; panel < kPanelsPerCall; ++panel) {
+    const unsigned char* base = static_cast<const unsigned char*>(rows.rest) + panel * 64 * rest_groups;
+    const std::int64_t count = alive.count[panel];
+    const std::int32_t* queries = alive.queries[panel];
+    for (std::int64_t first = 0; first < count; first += 16) {
+      VL_TILE_ZERO(0);
+      for (int g = 0; g < rest_groups; g += kGroupStep) {
+        for (std::int64_t i = 0; i < 16; ++i) {
+          const std::int32_t query = queries[first + i < count ? first + i : count - 1];
+          _mm512_store_si512(codes[i], _mm512_loadu_si512(query_row(q, query) + kGroupBytes * (groups + g)));
+        }
+        VL_TILE_LOAD(4, codes, 64);
+        VL_TILE_LOAD(6, base + 64 * g, 64);
+        if constexpr (kInt8) {
+          VL_TILE_DPBSUD(0, 4, 6);
+        } else {
+          VL_TILE_DPBF16PS(0, 4, 6);
+        }
+      }
+      VL_TILE_STORE(0, sums, 64);
+      for (std::int64_t i = 0; i < 16 && first + i < count; ++i) {
+        const std::int32_t query = queries[first + i];
+        const __m512 rest = tile_dot<kInt8>(sums, static_cast<int>(i), 0, kInt8 ? q.rest_start[query] : 0);
+        const __m512 value = Ops::fma(rest, Ops::load(rows.scale + panel * kPanelRows),
+                                      Ops::load(alive.values[panel] + (first + i) * kPanelRows));
+        out = settle<Ops>(q, query, panel, value, out);
       }
     }
   }
+  return out;
+}
+
+template <class Ops, bool kInt8>
+std::int64_t filter_tiles(const PanelQueries& q, const PanelPair& rows, int groups, int rest_groups,
+                          PanelHit* out) {
+  PanelHit* const begin = out;
+  const auto* panel = static_cast<const unsigned char*>(rows.data);
+  const bool whole = rest_groups == 0;
+  Survivors alive(q);
+  prefetch_rest(q, rows, rest_groups);
+  alignas(64) float sums[1024];
+  VL_TILE_CONFIG(&kTileConfig);
+  for (int first = 0; first < q.n; first += kQueryPad) {
+    tile_block<kInt8>(query_row(q, first), q.row_bytes, panel, groups, sums);
+    const int count = q.n - first < kQueryPad ? q.n - first : kQueryPad;
+    for (int p = 0; p < kPanelsPerCall; ++p) {
+      const auto dot = [&](int i) {
+        return tile_dot<kInt8>(sums, i, p, kInt8 ? q.start[first + i] : 0);
+      };
+      if (whole) {
+        for (int i = 0; i < count; ++i) {
+          out = settle<Ops>(q, first + i, p, scaled<Ops>(q, rows, first + i, p, dot(i)), out);
+        }
+      } else {
+        test_heads<Ops>(q, rows, first, count, p, dot, alive);
+      }
+    }
+  }
+  if (!whole) out = complete_tiles<Ops, kInt8>(q, rows, groups, rest_groups, alive, out);
   VL_TILE_RELEASE();
   return out - begin;
 }
@@ -95,7 +144,7 @@ inline void product_tiles_bf16(const void* queries, std::int64_t row_bytes, int 
   alignas(64) float sums[1024];
   VL_TILE_CONFIG(&kTileConfig);
   for (int first = 0; first < n; first += kQueryPad) {
-    tile_block<false>(query + first * row_bytes, row_bytes, panel, rows.panel_bytes, groups, sums);
+    tile_block<false>(query + first * row_bytes, row_bytes, panel, groups, sums);
     const int count = n - first < kQueryPad ? n - first : kQueryPad;
     for (int i = 0; i < count; ++i) {
       for (int p = 0; p < kPanelsPerCall; ++p) {

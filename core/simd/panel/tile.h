@@ -39,38 +39,23 @@ inline __attribute__((always_inline)) void unrolled(const Body& body) {
 // hits inlined behind it GCC spills the accumulators inside the loop (measured: 3x slower).
 template <class Ops, int QB, int NP>
 __attribute__((noinline)) void accumulate(const unsigned char* query, std::int64_t row_bytes,
-                                          const unsigned char* panel, std::int64_t panel_bytes,
-                                          int groups, const std::int32_t* starts,
-                                          typename Ops::Acc* sums) {
+                                          const unsigned char* panel, int groups,
+                                          const std::int32_t* starts, typename Ops::Acc* sums) {
+  const std::int64_t panel_bytes = static_cast<std::int64_t>(groups) * 64;
   typename Ops::Acc acc[QB * NP];
   unrolled<QB * NP>(VL_UNROLLED(j) { acc[j] = Ops::start(starts != nullptr ? starts[j / NP] : 0); });
   for (int g = 0; g < groups; ++g) {
     typename Ops::Rows rows[NP];
     unrolled<NP>(VL_UNROLLED(p) { rows[p] = Ops::load_rows(panel + p * panel_bytes + 64 * g); });
+    if constexpr (QB == 1) {  // bound by memory: ask for the panels two pairs on
+      unrolled<NP>(VL_UNROLLED(p) { __builtin_prefetch(panel + (p + 2 * kPanelsPerCall) * panel_bytes + 64 * g); });
+    }
     unrolled<QB>(VL_UNROLLED(i) {
       const typename Ops::Query value = Ops::load_query(query + i * row_bytes + kGroupBytes * g);
       unrolled<NP>(VL_UNROLLED(p) { acc[i * NP + p] = Ops::step(acc[i * NP + p], rows[p], value); });
     });
   }
   unrolled<QB * NP>(VL_UNROLLED(j) { sums[j] = acc[j]; });
-}
-
-// The groups after the head for one query and one panel; four chains hide the latency of a step.
-template <class Ops>
-inline typename Ops::Float finish_tail(const unsigned char* query, const unsigned char* panel, int head,
-                                       int groups, std::int32_t start) {
-  typename Ops::Acc a0 = Ops::start(start);
-  typename Ops::Acc a1 = Ops::start(0);
-  typename Ops::Acc a2 = Ops::start(0);
-  typename Ops::Acc a3 = Ops::start(0);
-  for (int g = head; g < groups; g += 4) {  // group counts are multiples of 16
-    a0 = Ops::step(a0, Ops::load_rows(panel + 64 * g), Ops::load_query(query + 4 * g));
-    a1 = Ops::step(a1, Ops::load_rows(panel + 64 * g + 64), Ops::load_query(query + 4 * g + 4));
-    a2 = Ops::step(a2, Ops::load_rows(panel + 64 * g + 128), Ops::load_query(query + 4 * g + 8));
-    a3 = Ops::step(a3, Ops::load_rows(panel + 64 * g + 192), Ops::load_query(query + 4 * g + 12));
-  }
-  return Ops::add(Ops::add(Ops::to_float(a0), Ops::to_float(a1)),
-                  Ops::add(Ops::to_float(a2), Ops::to_float(a3)));
 }
 
 inline PanelHit* append_hits(unsigned mask, const float* values, int query, int panel, PanelHit* out) {
@@ -85,74 +70,165 @@ inline PanelHit* append_hits(unsigned mask, const float* values, int query, int 
   return out;
 }
 
-// Bound, completion and hits for one (query, panel) whose head product is `dot`.
+// Heads stream, the rest is visited in no order the hardware foresees. With many queries some survive in
+// nearly every panel, and the lines arrive while the heads are tested.
+inline void prefetch_rest(const PanelQueries& q, const PanelPair& rows, int rest_groups) {
+  constexpr int kManyQueries = 32;
+  if (q.n < kManyQueries) return;
+  const char* line = static_cast<const char*>(rows.rest);
+  for (int g = 0; g < kPanelsPerCall * rest_groups; ++g) __builtin_prefetch(line + 64 * g);
+}
+
 template <class Ops>
-inline __attribute__((always_inline)) PanelHit* settle(const PanelQueries& q, const PanelPair& rows,
-                                                       int head, int groups, int query, int panel,
-                                                       typename Ops::Float dot, PanelHit* out) {
-  using Float = typename Ops::Float;
-  const Float scale = Ops::load(rows.scale + panel * kPanelRows);
-  const Float limit = Ops::set1(q.limit[query]);
-  Float value = Ops::mul(dot, scale);
-  if (q.bias != nullptr) {
-    value = Ops::fma(Ops::load(rows.bias + panel * kPanelRows), Ops::set1(q.bias[query]), value);
-  }
-  if (head == groups) {
-    const unsigned mask = Ops::at_least(value, limit);
-    if (__builtin_expect(mask == 0, 1)) return out;
-    alignas(64) float values[kPanelRows];
-    Ops::store(values, value);
-    return append_hits(mask, values, query, panel, out);
-  }
-  const Float bound =
-      Ops::fma(Ops::load(rows.tail + panel * kPanelRows), Ops::set1(q.tail[query]), value);
-  unsigned mask = Ops::at_least(bound, limit);
+inline __attribute__((always_inline)) typename Ops::Float scaled(const PanelQueries& q, const PanelPair& rows,
+                                                                 int query, int panel,
+                                                                 typename Ops::Float dot) {
+  const typename Ops::Float value = Ops::mul(dot, Ops::load(rows.scale + panel * kPanelRows));
+  if (q.bias == nullptr) return value;
+  return Ops::fma(Ops::load(rows.bias + panel * kPanelRows), Ops::set1(q.bias[query]), value);
+}
+
+// Hits of one (query, panel) whose value over all groups is known.
+template <class Ops>
+inline __attribute__((always_inline)) PanelHit* settle(const PanelQueries& q, int query, int panel,
+                                                       typename Ops::Float value, PanelHit* out) {
+  const unsigned mask = Ops::at_least(value, Ops::set1(q.limit[query]));
   if (__builtin_expect(mask == 0, 1)) return out;
-  const unsigned char* base = static_cast<const unsigned char*>(rows.data) + panel * rows.panel_bytes;
-  const Float tail = finish_tail<Ops>(query_row(q, query), base, head, groups,
-                                      q.tail_start != nullptr ? q.tail_start[query] : 0);
-  value = Ops::fma(tail, scale, value);
-  mask = Ops::at_least(value, limit);
-  if (mask == 0) return out;
   alignas(64) float values[kPanelRows];
   Ops::store(values, value);
   return append_hits(mask, values, query, panel, out);
 }
 
-template <class Ops, int QB, int NP>
-inline PanelHit* filter_block(const PanelQueries& q, const PanelPair& rows, int head, int groups, int first,
-                              int first_panel, PanelHit* out) {
-  typename Ops::Acc sums[QB * NP];
-  const unsigned char* panel =
-      static_cast<const unsigned char*>(rows.data) + first_panel * rows.panel_bytes;
-  accumulate<Ops, QB, NP>(query_row(q, first), q.row_bytes, panel, rows.panel_bytes, head,
-                          q.head_start != nullptr ? q.head_start + first : nullptr, sums);
-  for (int i = 0; i < QB; ++i) {
-    for (int p = 0; p < NP; ++p) {
-      out = settle<Ops>(q, rows, head, groups, first + i, first_panel + p,
-                        Ops::to_float(sums[i * NP + p]), out);
+// Survivors of the heads of one call. Appending does not branch: the next slot is always written and the
+// count moves on only when a lane's bound reaches the limit, so rare survivors cost no mispredictions.
+struct Survivors {
+  float* values[kPanelsPerCall];
+  std::int32_t* queries[kPanelsPerCall];
+  std::int64_t count[kPanelsPerCall] = {0, 0};
+
+  explicit Survivors(const PanelQueries& q)
+      : values{q.survivor_values, q.survivor_values + kPanelRows * (q.n + 1)},
+        queries{q.survivors, q.survivors + q.n + 1} {}
+};
+
+// Tests the heads of `count` queries from `first` on against one panel; dot(i) gives their products. The
+// terms of the panel and the count stay in registers.
+template <class Ops, class Dot>
+inline __attribute__((always_inline)) void test_heads(const PanelQueries& q, const PanelPair& rows, int first,
+                                                      int count, int panel, const Dot& dot,
+                                                      Survivors& alive) {
+  using Float = typename Ops::Float;
+  const Float scale = Ops::load(rows.scale + panel * kPanelRows);
+  const Float reach = Ops::load(rows.tail + panel * kPanelRows);
+  float* values = alive.values[panel];
+  std::int32_t* queries = alive.queries[panel];
+  const float* tails = q.tail + first;
+  const float* limits = q.limit + first;
+  std::int64_t slot = alive.count[panel];
+  for (int i = 0; i < count; ++i) {
+    Float value = Ops::mul(dot(i), scale);
+    if (q.bias != nullptr) {
+      value = Ops::fma(Ops::load(rows.bias + panel * kPanelRows), Ops::set1(q.bias[first + i]), value);
+    }
+    const Float bound = Ops::fma(reach, Ops::set1(tails[i]), value);
+    Ops::store(values + slot * kPanelRows, value);
+    queries[slot] = first + i;
+    slot += Ops::at_least(bound, Ops::set1(limits[i])) != 0 ? 1 : 0;
+  }
+  alive.count[panel] = slot;
+}
+
+// The groups after the head for QB chosen queries and one panel.
+template <class Ops, int QB>
+__attribute__((noinline)) void accumulate_chosen(const PanelQueries& q, const std::int32_t* chosen,
+                                                 const unsigned char* panel, int skip, int groups,
+                                                 typename Ops::Acc* sums) {
+  typename Ops::Acc acc[QB];
+  const unsigned char* codes[QB];
+  unrolled<QB>(VL_UNROLLED(i) {
+    codes[i] = query_row(q, chosen[i]) + static_cast<std::int64_t>(skip) * kGroupBytes;
+    acc[i] = Ops::start(q.rest_start != nullptr ? q.rest_start[chosen[i]] : 0);
+  });
+  for (int g = 0; g < groups; ++g) {
+    const typename Ops::Rows rows = Ops::load_rows(panel + 64 * g);
+    unrolled<QB>(VL_UNROLLED(i) {
+      acc[i] = Ops::step(acc[i], rows, Ops::load_query(codes[i] + kGroupBytes * g));
+    });
+  }
+  unrolled<QB>(VL_UNROLLED(i) { sums[i] = acc[i]; });
+}
+
+// Completes the survivors of both panels, eight queries at a time; the last block repeats its last query.
+template <class Ops>
+PanelHit* complete(const PanelQueries& q, const PanelPair& rows, int groups, int rest_groups,
+                   Survivors& alive, PanelHit* out) {
+  constexpr int kBlock = 8;
+  for (int panel = 0; panel < kPanelsPerCall; ++panel) {
+    const unsigned char* base = static_cast<const unsigned char*>(rows.rest) + panel * 64 * rest_groups;
+    const std::int64_t count = alive.count[panel];
+    for (std::int64_t first = 0; first < count; first += kBlock) {
+      std::int32_t chosen[kBlock];
+      for (int i = 0; i < kBlock; ++i) {
+        chosen[i] = alive.queries[panel][first + i < count ? first + i : count - 1];
+      }
+      typename Ops::Acc sums[kBlock];
+      accumulate_chosen<Ops, kBlock>(q, chosen, base, groups, rest_groups, sums);
+      for (int i = 0; i < kBlock && first + i < count; ++i) {
+        const typename Ops::Float tail = Ops::to_float(sums[i]);
+        const typename Ops::Float value =
+            Ops::fma(tail, Ops::load(rows.scale + panel * kPanelRows),
+                     Ops::load(alive.values[panel] + (first + i) * kPanelRows));
+        out = settle<Ops>(q, chosen[i], panel, value, out);
+      }
     }
   }
   return out;
 }
 
 template <class Ops, int QB, int NP>
-std::int64_t filter_panels(const PanelQueries& q, const PanelPair& rows, int head, int groups,
+inline PanelHit* filter_block(const PanelQueries& q, const PanelPair& rows, int groups, bool whole, int first,
+                              int first_panel, Survivors& alive, PanelHit* out) {
+  typename Ops::Acc sums[QB * NP];
+  const unsigned char* panel = static_cast<const unsigned char*>(rows.data) + first_panel * 64 * groups;
+  accumulate<Ops, QB, NP>(query_row(q, first), q.row_bytes, panel, groups,
+                          q.start != nullptr ? q.start + first : nullptr, sums);
+  for (int p = 0; p < NP; ++p) {
+    const auto dot = [&](int i) { return Ops::to_float(sums[i * NP + p]); };
+    if (whole) {
+      for (int i = 0; i < QB; ++i) {
+        const auto value = scaled<Ops>(q, rows, first + i, first_panel + p, dot(i));
+        out = settle<Ops>(q, first + i, first_panel + p, value, out);
+      }
+    } else {
+      test_heads<Ops>(q, rows, first, QB, first_panel + p, dot, alive);
+    }
+  }
+  return out;
+}
+
+template <class Ops, int QB, int NP>
+std::int64_t filter_panels(const PanelQueries& q, const PanelPair& rows, int groups, int rest_groups,
                            PanelHit* out) {
   PanelHit* const begin = out;
+  const bool whole = rest_groups == 0;
+  Survivors alive(q);
+  prefetch_rest(q, rows, rest_groups);
   for (int panel = 0; panel < kPanelsPerCall; panel += NP) {
     int i = 0;
-    for (; i + QB <= q.n; i += QB) out = filter_block<Ops, QB, NP>(q, rows, head, groups, i, panel, out);
-    for (; i < q.n; ++i) out = filter_block<Ops, 1, NP>(q, rows, head, groups, i, panel, out);
+    for (; i + QB <= q.n; i += QB) {
+      out = filter_block<Ops, QB, NP>(q, rows, groups, whole, i, panel, alive, out);
+    }
+    for (; i < q.n; ++i) out = filter_block<Ops, 1, NP>(q, rows, groups, whole, i, panel, alive, out);
   }
+  if (!whole) out = complete<Ops>(q, rows, groups, rest_groups, alive, out);
   return out - begin;
 }
 
 template <class Ops, int QB, int NP>
 inline void product_block(const unsigned char* query, std::int64_t row_bytes, const unsigned char* panel,
-                          std::int64_t panel_bytes, int groups, float* out, std::int64_t out_stride) {
+                          int groups, float* out, std::int64_t out_stride) {
   typename Ops::Acc sums[QB * NP];
-  accumulate<Ops, QB, NP>(query, row_bytes, panel, panel_bytes, groups, nullptr, sums);
+  accumulate<Ops, QB, NP>(query, row_bytes, panel, groups, nullptr, sums);
   for (int i = 0; i < QB; ++i) {
     for (int p = 0; p < NP; ++p) {
       Ops::store(out + i * out_stride + p * kPanelRows, Ops::to_float(sums[i * NP + p]));
@@ -165,15 +241,15 @@ void product_panels(const void* queries, std::int64_t row_bytes, int n, const Pa
                     float* out, std::int64_t out_stride) {
   const auto* query = static_cast<const unsigned char*>(queries);
   for (int p = 0; p < kPanelsPerCall; p += NP) {
-    const unsigned char* panel = static_cast<const unsigned char*>(rows.data) + p * rows.panel_bytes;
+    const unsigned char* panel = static_cast<const unsigned char*>(rows.data) + p * 64 * groups;
     float* target = out + p * kPanelRows;
     int i = 0;
     for (; i + QB <= n; i += QB) {
-      product_block<Ops, QB, NP>(query + i * row_bytes, row_bytes, panel, rows.panel_bytes, groups,
+      product_block<Ops, QB, NP>(query + i * row_bytes, row_bytes, panel, groups,
                                  target + i * out_stride, out_stride);
     }
     for (; i < n; ++i) {
-      product_block<Ops, 1, NP>(query + i * row_bytes, row_bytes, panel, rows.panel_bytes, groups,
+      product_block<Ops, 1, NP>(query + i * row_bytes, row_bytes, panel, groups,
                                 target + i * out_stride, out_stride);
     }
   }
