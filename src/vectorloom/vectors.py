@@ -146,7 +146,7 @@ def as_array(X: Any, *, name: str = "X") -> NDArray[Any]:
 
 
 def _not_numeric(array: NDArray[Any], name: str) -> str:
-    if array.dtype.kind == "O" and array.size and hasattr(array.flat[0], "__len__"):
+    if array.dtype.kind == "O" and array.ndim and array.size and hasattr(array.flat[0], "__len__"):
         return (
             f"{name} is an object array of rows; a numeric matrix is expected. If all rows have "
             "the same "

@@ -24,7 +24,7 @@ _TRIAL_ROWS = 8192
 _TRIAL_QUERIES = 96
 _TRIAL_ELEMENTS = 1 << 22
 # Bytes of a file beside its arrays: header and padding.
-_FILE_OVERHEAD = 4096
+_FILE_OVERHEAD = 1024
 _ROW_OVERHEAD = 17  # id, norm and live flag
 
 
