@@ -33,6 +33,8 @@ def flat_layout(vectors: NDArray[np.float32], *, random_state: int = 0) -> NDArr
     from threadpoolctl import threadpool_limits
 
     n, dim = vectors.shape
+    if n == 1:
+        return np.zeros((1, 2), dtype=np.float32)
     n_flat = min(n, dim, _PCA_DIMS)
     # One thread: the order of float sums, and so the picture, must not depend on the machine's.
     with threadpool_limits(limits=1):

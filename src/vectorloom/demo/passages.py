@@ -39,7 +39,6 @@ _MAX_FILE_BYTES = 2_000_000  # larger sources are generated tables, not document
 _MIN_DOC_CHARS = 60  # shorter docstrings say no more than the name does
 _MAX_DOC_CHARS = 6_000
 _TOPIC_CHARS = 1_200
-_BATCH_FILES = 64
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`'\"(\[])")
 _SIGNATURE = re.compile(r"\A[\w.]+\(.*?\)(\s*->.*)?\s*\Z", re.DOTALL)
@@ -123,7 +122,6 @@ def gather(
     roots: Iterable[Root] | None = None,
     *,
     max_passages: int = 30_000,
-    n_jobs: int | None = None,
     quiet: bool | None = None,
 ) -> Gathered:
     """Read passages from Python sources, in a fixed order, until there are enough.
@@ -135,8 +133,6 @@ def gather(
     max_passages : int, default=30_000
         Reading stops at this many. The order is fixed (standard library, numpy, scipy, sklearn,
         pyarrow, rich, typer, then by name), so the same files give the same passages.
-    n_jobs : int, optional
-        Processes that parse; None or 1 parses in this one. The answer does not depend on it.
     quiet : bool, optional
         Hide the progress bar; by default it shows on a terminal only.
 
@@ -156,18 +152,18 @@ def gather(
     seen_ids: dict[str, int] = {}
     read = duplicates = 0
     with progress("reading sources", total=len(files), unit="files", quiet=quiet) as bar:
-        for batch in _parsed(files, n_jobs):
-            bar.advance(len(batch))
-            for found in batch:
-                if isinstance(found, str):
-                    skipped[found] = skipped.get(found, 0) + 1
-                    continue
-                read += 1
-                for passage in found:
-                    text = (passage.summary, passage.body)
-                    if text in seen_texts:
-                        duplicates += 1
-                        continue
+        for path, module, package in files:
+            bar.advance()
+            found = read_passages(path, module, package)
+            if isinstance(found, str):
+                skipped[found] = skipped.get(found, 0) + 1
+                continue
+            read += 1
+            for passage in found:
+                text = (passage.summary, passage.body)
+                if text in seen_texts:
+                    duplicates += 1
+                else:
                     seen_texts.add(text)
                     passages.append(_with_unique_id(passage, seen_ids))
             if len(passages) >= max_passages:
@@ -236,23 +232,6 @@ def _files(roots: list[Root]) -> Iterator[tuple[Path, str, str]]:
             if names[-1] == "__init__":
                 names.pop()
             yield path, ".".join(names) or package, package
-
-
-def _parsed(
-    files: list[tuple[Path, str, str]], n_jobs: int | None
-) -> Iterator[list[list[Passage] | str]]:
-    batches = (files[i : i + _BATCH_FILES] for i in range(0, len(files), _BATCH_FILES))
-    if n_jobs in (None, 1) or len(files) <= _BATCH_FILES:
-        yield from map(_read_batch, batches)
-        return
-    from joblib import Parallel, delayed  # scikit-learn brings it
-
-    pool = Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="2*n_jobs")
-    yield from pool(delayed(_read_batch)(batch) for batch in batches)
-
-
-def _read_batch(batch: list[tuple[Path, str, str]]) -> list[list[Passage] | str]:
-    return [read_passages(*item) for item in batch]
 
 
 def _docstrings(tree: ast.Module, module: str, package: str) -> Iterator[Passage]:
@@ -356,7 +335,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _with_unique_id(passage: Passage, seen: dict[str, int]) -> Passage:
-    """Add a number to the ids of a name's second and later passages (overloads, branches of an if)."""
+    """Make the ids of passages that share a name (overloads, branches of an if) unique."""
     count = seen[passage.id] = seen.get(passage.id, 0) + 1
     if count == 1:
         return passage

@@ -310,6 +310,8 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         from vectorloom._core import resolve_jobs
 
+        # A sum's last bits depend on its order, and scikit-learn leaves the order of terms open.
+        weights.sort_indices()
         columns = np.ascontiguousarray(self.components_.T)
         out = np.empty((weights.shape[0], self.n_components_), dtype=np.float32)
 

@@ -75,14 +75,14 @@ def stem(word: str) -> str:
 
     Examples
     --------
-    >>> [stem(word) for word in ["queries", "classes", "sorting", "sorted", "sort", "bus"]]
-    ['query', 'class', 'sort', 'sort', 'sort', 'bus']
+    >>> [stem(word) for word in ["queries", "classes", "sorting", "sorted", "axes", "axis"]]
+    ['query', 'class', 'sort', 'sort', 'axe', 'axis']
     """
     if len(word) > 4 and word.endswith("ies"):
         word = word[:-3] + "y"
     elif len(word) > 5 and word.endswith("sses"):
         word = word[:-2]
-    elif len(word) > 3 and word[-1] == "s" and word[-2] not in "us":
+    elif len(word) > 3 and word[-1] == "s" and word[-2] not in "usi":
         word = word[:-1]
     for ending in ("ing", "ed", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 4:
