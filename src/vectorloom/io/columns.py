@@ -26,13 +26,15 @@ _SHOWN = 20
 class Column:
     """A column before it is read: its name and what its cells are.
 
-    ``kind`` is "vector" (a list of floats), "codes" (a list of integers), "float", "int", "text"
-    or "other"; ``detail`` is what an error shows (a type or a shape).
+    ``kind`` is "vector" (a list of floats), "codes" (a list of integers), "float", "int", "text",
+    "mixed" (mostly numbers: what is none is an error and not a label) or "other". ``detail`` is
+    what an error shows (a type or a shape); ``length`` is that of the first list, where known.
     """
 
     name: str
     kind: str
     detail: str = ""
+    length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def choose_columns(
     components: tuple[str, ...] = ()
     if isinstance(vectors, str):
         kind = require_name(path, by_name, vectors, "vectors").kind
-        vector, components = (None, (vectors,)) if kind in ("float", "int") else (vectors, ())
+        vector, components = (
+            (None, (vectors,)) if kind in ("float", "int", "mixed") else (vectors, ())
+        )
     elif vectors is not None:
         components = tuple(vectors)
         for name in components:
@@ -82,7 +86,7 @@ def choose_ids(path: Path, by_name: dict[str, Column], ids: str | bool | None) -
     if isinstance(ids, str):
         require_name(path, by_name, ids, "ids")
         return ids
-    usable = {n: c for n, c in by_name.items() if c.kind in ("int", "text")}
+    usable = {n: c for n, c in by_name.items() if c.kind in ("int", "text", "mixed")}
     lower = {name.lower(): name for name in reversed(list(usable))}
     return next((lower[n.lower()] for n in ID_NAMES if n.lower() in lower), None)
 
@@ -130,7 +134,7 @@ def _only_list_column(path: Path, columns: Sequence[Column]) -> str | None:
 
 def _component_columns(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
     """Find the vectors that are spread over columns: a numbered series, else all floats."""
-    numeric = [c for c in columns if c.kind in ("float", "int")]
+    numeric = [c for c in columns if c.kind in ("float", "int", "mixed")]
     if not numeric:
         shown = [f"{c.name!r} {c.detail}".rstrip() for c in columns[:_SHOWN]]
         message = (
@@ -139,15 +143,20 @@ def _component_columns(path: Path, columns: Sequence[Column]) -> tuple[str, ...]
         )
         raise FormatError(message)
     series: dict[str, list[str]] = {}
-    for column in numeric:
+    for column in columns:
         match = re.fullmatch(r"(.*?)(\d+)", column.name)
         if match:
             series.setdefault(match[1], []).append(column.name)
-    long = sorted((found for found in series.values() if len(found) > 1), key=len, reverse=True)
+    # One odd cell must not drop its column from the series: it stays, and reading names the cell.
+    known = {c.name for c in numeric}
+    some = (found for found in series.values() if len(found) > 1 and known.intersection(found))
+    long = sorted(some, key=len, reverse=True)
     if long and (len(long) == 1 or len(long[0]) > len(long[1])):
         return tuple(long[0])
-    kinds = {c.kind for c in numeric}
-    if long or len(kinds) > 1:
+    kinds = {"float" if c.kind == "mixed" else c.kind for c in numeric}
+    # One column of integers beside others is a count or a label, not a vector.
+    lone = kinds == {"int"} and len(numeric) == 1 and len(columns) > 1
+    if long or lone or len(kinds) > 1:
         which = listing(c.name for c in numeric)
         message = (
             f"{path}: cannot tell which of the columns of numbers are the vector: {which}. "

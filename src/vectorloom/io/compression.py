@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -49,7 +50,8 @@ def open_stream(path: Path) -> BinaryIO:
     if kind == "zstd":
         import pyarrow as pa
 
-        return cast("BinaryIO", pa.input_stream(str(path), compression="zstd"))
+        # pyarrow's own object has no readline.
+        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
     return path.open("rb")
 
 

@@ -103,8 +103,18 @@ def _dialect(delimiter: str, rows: list[list[str]]) -> Dialect:
     names = rows[0] if has_header else [f"column_{i}" for i in range(len(rows[0]))]
     body = rows[1:] if has_header else rows
     cells = list(zip(*body, strict=True)) if body else [()] * len(names)
-    columns = [Column(n, _cell_kind(c)) for n, c in zip(names, cells, strict=True)]
-    return Dialect(delimiter, has_header, tuple(Column(c.name, c.kind, c.kind) for c in columns))
+    columns = []
+    for name, column in zip(names, cells, strict=True):
+        kind = _cell_kind(column)
+        length = len(_tokens(column[0])) if kind == "vector" else None
+        columns.append(Column(name, kind, kind, length))
+    return Dialect(delimiter, has_header, tuple(columns))
+
+
+def _tokens(cell: str) -> list[str]:
+    """Split a cell such as "[0.1, 0.2]", or "[0.1 0.2]" as NumPy prints."""
+    text = cell.strip().removeprefix("[").removesuffix("]")
+    return text.split(",") if "," in text else text.split()
 
 
 def _cell_kind(cells: tuple[str, ...]) -> str:
@@ -113,9 +123,12 @@ def _cell_kind(cells: tuple[str, ...]) -> str:
         return "text"
     if all(_INTEGER.fullmatch(cell) for cell in filled):
         return "int"
-    if all(parse_token(cell) is not None for cell in filled):
+    numbers = sum(parse_token(cell) is not None for cell in filled)
+    if numbers == len(filled):
         return "float"
-    return "vector" if all(cell[0] == "[" and cell[-1] == "]" for cell in filled) else "text"
+    if all(cell[0] == "[" and cell[-1] == "]" for cell in filled):
+        return "vector"
+    return "mixed" if 2 * numbers >= len(filled) else "text"
 
 
 def _has_header(rows: list[list[str]]) -> bool:
@@ -177,7 +190,7 @@ def describe(path: Path, kind: str) -> dict[str, Any]:
     """Describe the columns from the first rows; the rows are counted, not parsed."""
     dialect = read_dialect(path)
     with open_stream(path) as stream:
-        rows = count_lines(stream) - dialect.has_header
+        rows = count_lines(stream, quoted=True) - dialect.has_header
     return {"rows": rows, "profile": list(dialect.columns), "delimiter": dialect.delimiter}
 
 
@@ -195,7 +208,7 @@ def _choose(path: Path, dialect: Dialect, options: ReadOptions) -> Choice:
             )
             raise ParameterError(message)
     if options.ids is False and not dialect.has_header and options.vectors is None:
-        names = [c.name for c in dialect.columns if c.kind in ("int", "float")]
+        names = [c.name for c in dialect.columns if c.kind in ("int", "float", "mixed")]
         if len(names) == len(kinds):
             return choose_columns(path, dialect.columns, names, False)
     return choose_columns(path, dialect.columns, options.vectors, ids)
@@ -285,11 +298,10 @@ def _exact_ids(path: Path, column: pa.ChunkedArray, name: str) -> NDArray[Any]:
 
 
 def _parse_lists(path: Path, column: Any, row: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Parse cells such as "[0.1, 0.2]", or "[0.1 0.2]" as NumPy prints."""
+    """Parse cells that hold a list each."""
     parts, dim = [], 0
     for number, cell in enumerate(column.to_pylist(), row):
-        text = (cell or "").strip().removeprefix("[").removesuffix("]")
-        tokens = text.split(",") if "," in text else text.split()
+        tokens = _tokens(cell or "")
         dim = dim or len(tokens)
         if len(tokens) != dim or dim == 0:
             raise broken(path, f"row {number}", f"{dim or 'some'} numbers", f"{len(tokens)}")
@@ -347,14 +359,13 @@ def _check_row(
     if choice.vector is None:
         return dim
     where = f"line {line}, column {choice.vector!r}"
-    text = cells[choice.vector].strip().removeprefix("[").removesuffix("]")
-    tokens = [t.strip() for t in (text.split(",") if "," in text else text.split())]
+    tokens = [token.strip() for token in _tokens(cells[choice.vector])]
     bad = next((token for token in tokens if parse_token(token) is None), None)
     if bad is not None or not tokens:
         remedy = (
             "The '...' are NumPy's when it prints: the numbers are lost." if bad == "..." else ""
         )
-        raise broken(path, where, "a list of numbers", shorten(bad or text), remedy)
+        raise broken(path, where, "a list of numbers", shorten(bad or cells[choice.vector]), remedy)
     if dim is not None and len(tokens) != dim:
         raise broken(path, where, f"{dim} numbers, as above", f"{len(tokens)}")
     return len(tokens)

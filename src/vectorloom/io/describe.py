@@ -124,6 +124,8 @@ def _describe_table(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         return base | {"note": str(error)}
     ids = None if choice.ids is None else kinds[choice.ids].kind
     dtype, dim = _lists(path, facts, choice.vector)
+    if dim is None and choice.vector is not None:
+        dim = kinds[choice.vector].length
     return base | {
         "dim": len(choice.components) or dim,
         "dtype": dtype,
@@ -136,7 +138,7 @@ def _lists(path: Path, facts: Mapping[str, Any], vector: str | None) -> tuple[st
     """Find dtype and dim of a column of lists from the first row; text is read as float32."""
     sample = facts.get("sample")
     if sample is None:
-        return "float32", facts.get("dim")
+        return "float32", None
     from vectorloom.io.tables import matrix_of
 
     if vector is None:

@@ -169,7 +169,9 @@ def _headerless(path: Path, head: bytes, size: int, suffix: str) -> str | None:
             for name, code in bins.DTYPES.items()
             if np.dtype(code).itemsize == (size - 8) // cells
         ]
-        if hint in names:
+        # The header does not tell the width: the name does, and a size that then does not fit
+        # is a truncated file rather than one of another width.
+        if hint in bins.DTYPES:
             return hint
         if len(names) > 1:
             return _guess_width(path, names, hint)
@@ -198,13 +200,14 @@ def _vecs_format(head: bytes, size: int, hint: str | None) -> str | None:
     fits = []
     for name, code in vecs.DTYPES.items():
         stride = 4 + dim * np.dtype(code).itemsize
-        if size % stride == 0 and _dims_agree(head, stride, dim):
+        # One row alone proves little: any file of the right size would do. The name must agree.
+        proven = size >= 2 * stride or hint == name
+        if proven and size % stride == 0 and _dims_agree(head, stride, dim):
             fits.append(name)
     if fits == ["bvecs"] or not fits:
         return fits[0] if fits else None
-    if "bvecs" in fits:
-        # A single row can fit both widths; the name decides, floats otherwise.
-        return hint if hint in fits else "fvecs"
+    if hint in fits and (len(fits) == 1 or "bvecs" in fits):
+        return hint
     stride = 4 + 4 * dim
     rows = np.frombuffer(head[: len(head) // stride * stride], "<u4").reshape(-1, 1 + dim)
     return _float_or_int(rows[:, 1:], hint)
@@ -252,7 +255,11 @@ def _text_format(head: bytes, whole: bool, suffix: str) -> str | None:
     text = b"\n".join(head.split(b"\n")[: None if whole else -1] or [head])
     dialect = sniff(text.decode("utf-8", "replace"))
     kinds = [column.kind for column in dialect.columns] if dialect is not None else []
-    if dialect is not None and (set(kinds) & {"int", "float", "vector"}):
+    # A number a line is no table when the name says that it is the start of something else.
+    lone = len(kinds) == 1 and kinds != ["vector"]
+    if lone and by_suffix(suffix) not in (None, "csv", "tsv"):
+        return None
+    if dialect is not None and (set(kinds) & {"int", "float", "mixed", "vector"}):
         return "tsv" if dialect.delimiter == "\t" else "csv"
     return None
 

@@ -69,9 +69,9 @@ def guarded(path: Path, format_name: str) -> Iterator[None]:
             arrow is not None and isinstance(error, arrow.ArrowException)
         ):
             raise
-        detail = " ".join(str(error).split()) or "no detail"
+        detail = " ".join(str(error).split()).rstrip(".") or "no detail"
         message = (
-            f"{path}: cannot be read as {format_name}: {type(error).__name__}: {detail} "
+            f"{path}: cannot be read as {format_name}: {type(error).__name__}: {detail}. "
             "The file is damaged, truncated or of another format; format= forces another reader."
         )
         raise FormatError(message) from error

@@ -8,6 +8,7 @@ library, which knows NaN and names the line that is at fault.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,11 +47,12 @@ def read(path: Path, options: ReadOptions, kind: str) -> Vectors:
         raise ParameterError(message)
     texts = [column.name for column in columns if column.kind == "text"]
     parser = _Parser(path, choice, texts, text_dtype(options.dtype), options.errors)
+    # One row at least: it tells the dim.
+    limit = None if options.limit is None else max(1, options.limit)
     with open_stream(path) as stream:
         for first, lines in line_blocks(stream):
-            room = None if options.limit is None else options.limit - parser.rows
-            parser.feed(first, lines, room)
-            if room is not None and options.limit == parser.rows:
+            parser.feed(first, lines, None if limit is None else limit - parser.rows)
+            if parser.rows == limit:
                 break
     return parser.finish()
 
@@ -74,14 +76,14 @@ def _profile(path: Path) -> list[Column]:
             kind = _value_kind(value)
             before = kinds.get(name)
             if before is None or before.kind in ("other", "codes") or kind.kind == "float":
-                kinds[name] = Column(name, kind.kind, kind.detail)
+                kinds[name] = replace(kind, name=name)
     return list(kinds.values())
 
 
 def _value_kind(value: Any) -> Column:
     if isinstance(value, list) and value and all(_is_number(x) for x in value):
         kind = "codes" if all(isinstance(x, int) for x in value) else "vector"
-        return Column("", kind, f"list of {len(value)} numbers")
+        return Column("", kind, f"list of {len(value)} numbers", len(value))
     if isinstance(value, str):
         return Column("", "text", "str")
     if _is_number(value):
@@ -165,7 +167,11 @@ class _Parser:
             parse_options=json_reader.ParseOptions(explicit_schema=schema),
         )
         inferred = [str(f.type) for f in table.schema if f.name != name]
-        if table.num_rows != len(lines) or any("timestamp" in kind for kind in inferred):
+        ids = self._choice.ids
+        unsure = any("timestamp" in kind for kind in inferred) or (
+            ids is not None and table.column(ids).null_count
+        )
+        if table.num_rows != len(lines) or unsure:
             message = "lines that pyarrow reads otherwise than as written"
             raise FormatError(message)
         parts = [

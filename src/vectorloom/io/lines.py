@@ -47,6 +47,12 @@ def decode(path: Path, text: bytes, line: int, errors: str = "strict") -> str:
         raise broken(path, f"line {line}", "UTF-8 text", found, remedy) from None
 
 
-def count_lines(stream: BinaryIO) -> int:
-    """Count the lines that are not blank, without keeping them."""
-    return sum(sum(1 for line in lines if line.strip()) for _, lines in line_blocks(stream))
+def count_lines(stream: BinaryIO, quoted: bool = False) -> int:
+    """Count the lines that are not blank; with `quoted`, a line end inside quotes is none."""
+    count, inside = 0, False
+    for _, lines in line_blocks(stream):
+        for line in lines:
+            count += bool(line.strip()) and not inside
+            if quoted and line.count(b'"') % 2:
+                inside = not inside
+    return count

@@ -35,13 +35,13 @@ def require_exists(path: Path) -> None:
     parent = path.parent
     if not parent.is_dir():
         message = f"{path}: there is no such file; the folder {parent} does not exist either."
-        raise FileNotFoundError(errno.ENOENT, message)
+        raise FileNotFoundError(message)
     names = [entry.name for entry in os.scandir(parent)]
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
     near += [n for n in sorted(names) if Path(n).stem == path.stem and n not in near][:3]
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     message = f"{path}: there is no such file.{hint}"
-    raise FileNotFoundError(errno.ENOENT, message)
+    raise FileNotFoundError(message)
 
 
 def require_file(path: Path) -> int:
@@ -76,7 +76,7 @@ def replacing(target: Path) -> Iterator[Path]:
         raise ParameterError(message)
     if not target.parent.is_dir():
         message = f"{target}: the folder {target.parent} does not exist; create it first."
-        raise FileNotFoundError(errno.ENOENT, message)
+        raise FileNotFoundError(message)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         yield temporary
@@ -112,5 +112,5 @@ def _write_error(target: Path, error: OSError) -> Exception:
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         message = f"{target}: the folder {target.parent} is not writable; nothing was written."
-        return PermissionError(error.errno, message)
+        return PermissionError(message)
     return error

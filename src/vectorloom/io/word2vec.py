@@ -28,6 +28,7 @@ _MAX_WORD = 1 << 16
 # Lines looked at to find the dim of a file without a header; words may hold spaces.
 _GLOVE_SAMPLE = 20
 _SAMPLE_BYTES = 1 << 20
+_SPACE_TO_NEWLINE = bytes.maketrans(b" ", b"\n")
 
 
 def read(path: Path, options: ReadOptions, kind: str) -> Vectors:
@@ -128,7 +129,7 @@ def _parse_lines(
             words.append(decode(path, word, number, errors))
         cells.append(rest)
         places.append(number)
-    joined = b"\n".join(cells).replace(b" ", b"\n")
+    joined = b"\n".join(cells).translate(_SPACE_TO_NEWLINE)
     numbers = parse_numbers(joined, len(cells) * dim, dtype)
     if numbers is None:
         numbers = _parse_slowly(path, cells, places, dtype)
@@ -217,6 +218,8 @@ def _split_binary(buffer: bytes, dim: int, wanted: int) -> tuple[list[tuple[int,
             break
         rows.append((position, space))
         position = space + 1 + width
+        # word2vec ends a row with a newline, gensim does not.
+        position += buffer.startswith(b"\n", position)
     return rows, position
 
 

@@ -137,7 +137,8 @@ def _check_ids(ids: ArrayLike | None, n: int) -> NDArray[Any] | None:
         raise ShapeError(message)
     given = list(ids) if not isinstance(ids, np.ndarray) else ids  # type: ignore[arg-type]
     if found.dtype.kind == "U" and all(isinstance(one, str) for one in given):
-        return found.astype(object)
+        # From what was given: NumPy's fixed-width text drops a NUL at the end.
+        return np.array(given, dtype=object)
     if found.dtype.kind in "iu" and (found.dtype != np.uint64 or found.max(initial=0) < 1 << 63):
         return found.astype(np.int64)
     if found.dtype.kind == "O" and all(isinstance(one, str) for one in found):
