@@ -55,7 +55,14 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class Detected:
-    """The format of a file and the wrapper around it."""
+    """The format of a file and the wrapper around it.
+
+    Attributes
+    ----------
+    format : str
+        A name as in the formats guide.
+    compression : {"gzip", "bzip2", "xz", "zstd"} or None
+    """
 
     format: str
     compression: str | None

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 
 class Source(NamedTuple):
-    """Where vectors came from: the file and the format its content showed."""
+    """Where vectors came from: the file and the format its content showed.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+        A name as in the formats guide.
+    """
 
     path: Path
     format: str
