@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from vectorloom import progress as module
 from vectorloom.errors import ParameterError, VectorloomError
 from vectorloom.progress import ProgressState, format_rate, format_seconds, progress

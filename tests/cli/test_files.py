@@ -49,10 +49,12 @@ def test_info_of_a_saved_index_is_its_header(tmp_path: Path, rows: NDArray[np.fl
     assert (code, errors) == (0, "")
     report = json.loads(out)
     assert (report["format"], report["kind"]) == ("vectorloom", "index.exact")
-    assert report["meta"]["metric"] == "ip"
+    assert report["meta"]["params"]["metric"] == "ip"
     code, text, _ = invoke("info", path)
     assert code == 0
     assert "index.exact" in text
+    assert "params.metric: ip" in text
+    assert "values: <f4 [30 × 7], 840 bytes" in text
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "empty"])

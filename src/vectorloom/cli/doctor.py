@@ -98,7 +98,7 @@ def _cpu(problems: list[dict[str, str]]) -> dict[str, Any]:
         cpu["levels"] = list(_core.simd_levels())
         cpu["level"] = _core.simd_level()
         kernels = getattr(_core, "kernels", None)
-        cpu["kernels"] = dict(kernels()) if kernels is not None else {}
+        cpu["kernels"] = dict(kernels()) if callable(kernels) else {}
     except VectorloomError as error:  # VECTORLOOM_SIMD names no level, or none of this host
         problems.append(_problem(type(error).__name__, str(error)))
     return cpu

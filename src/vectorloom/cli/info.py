@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +65,19 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, int):
         return format_bytes(value) if name in _SIZES else f"{value:,}"
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {_text(str(key), part)}" for key, part in value.items())
-    if isinstance(value, list):
+        return "\n".join(_lines(value))
+    if isinstance(value, list | tuple):
         return ", ".join(_text(name, part) for part in value)
     return str(value)
+
+
+def _lines(parts: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Yield a line a value, those of nested dicts by dotted names; an array takes one line."""
+    for name, value in parts.items():
+        if isinstance(value, dict) and {"dtype", "shape", "nbytes"} <= value.keys():
+            shape = " × ".join(f"{axis:,}" for axis in value["shape"])
+            yield f"{above}{name}: {value['dtype']} [{shape}], {format_bytes(value['nbytes'])}"
+        elif isinstance(value, dict):
+            yield from _lines(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}: {_text(name, value)}"
