@@ -15,6 +15,8 @@
 #include "base/threads.h"
 #include "bindings/bindings.h"
 #include "simd/cpu.h"
+#include "simd/pair.h"
+#include "simd/panel.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -84,6 +86,14 @@ void bind_base(nb::module_& m) {
         "The CPU levels this host can run, weakest first.");
   m.def("set_simd_level", [](const std::string& name) { set_simd_level(simd_level_from_name(name)); },
         "name"_a, "Use the kernels of the named level from now on.");
+  m.def("kernel_levels",
+        [] {
+          nb::dict levels;
+          levels["pair"] = simd_level_name(pair_kernels().level);
+          levels["panel"] = simd_level_name(panel_kernels().level);
+          return levels;
+        },
+        "The CPU level of the kernels in use, for each family of kernels.");
   m.def("cpu_features", &cpu_feature_string, "CPU features that matter here, space separated.");
   m.def("allowed_threads", &allowed_threads,
         "CPUs this process may use: affinity, cgroup quota and OMP_NUM_THREADS.");

@@ -18,6 +18,9 @@ def simd_levels() -> list[str]:
 def set_simd_level(name: str) -> None:
     """Use the kernels of the named level from now on."""
 
+def kernel_levels() -> dict:
+    """The CPU level of the kernels in use, for each family of kernels."""
+
 def cpu_features() -> str:
     """CPU features that matter here, space separated."""
 
