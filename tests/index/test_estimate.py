@@ -71,7 +71,7 @@ def test_the_peak_of_the_process_stays_below_the_estimate(task) -> None:
     )
     taken, said = map(int, done.stdout.split())
     assert_at_most(taken, 1.1 * said, f"peak bytes of {task}")
-    assert_at_least(taken, 0.3 * said, f"peak bytes of {task}")
+    assert_at_least(taken, 0.6 * said, f"peak bytes of {task}")
 
 
 def test_an_estimate_takes_less_than_the_job_it_is_for() -> None:

@@ -113,7 +113,7 @@ def estimate(
     --------
     >>> job = estimate(1_000_000, 384, dtype="float16")
     >>> job.disk_bytes >> 20
-    1156
+    1125
     """
     check_choice("task", task, TASKS)
     n, dim = check_count("n", n, at_least=0), check_count("dim", dim)
@@ -122,7 +122,7 @@ def estimate(
     n_jobs = check_jobs(n_jobs)
     screened = kind in SCREENED and n >= SCREEN_MIN_ROWS
     held = _held_bytes(n, dim, kind, screened)
-    rotation = build_bytes(dim) if screened else 0
+    rotation = build_bytes(n, dim) if screened else 0
     build, per_pair = _trial(dim, kind, metric, screened, n_jobs)
     width = held["values"] // max(n, 1)
     index_seconds = n * build + (_rotation_seconds(dim) if screened else 0.0)

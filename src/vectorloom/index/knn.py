@@ -12,7 +12,7 @@ from vectorloom import _core
 from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.encoding import Encoded, encode, resolve_kind
 from vectorloom.index.memory import available_memory, parse_bytes, require_memory
-from vectorloom.index.screen import build_screen
+from vectorloom.index.screen import SAMPLE_ROWS, TRIAL_QUERIES, build_screen
 from vectorloom.index.store import SCREEN_MIN_ROWS, refuse_zero, screen_bytes
 from vectorloom.vectors import as_array
 
@@ -135,12 +135,16 @@ def _has_room(n: int, dim: int, kind: str, need: int, limit: int | None) -> bool
     if n < SCREEN_MIN_ROWS or kind not in ("float32", "float16"):
         return False
     room = available_memory() if limit is None else limit
-    return room is None or need + screen_bytes(n, dim) + build_bytes(dim) <= room
+    return room is None or need + screen_bytes(n, dim) + build_bytes(n, dim) <= room
 
 
-def build_bytes(dim: int) -> int:
-    """Return the bytes that fitting a screen's rotation takes for a moment: float64 samples."""
-    return 8 * (4 * 8192 * dim + 4 * dim * dim) + 4 * 8 * 256 * 8192
+def build_bytes(n: int, dim: int) -> int:
+    """Return the bytes that fitting a screen's rotation takes for a moment.
+
+    Two float64 copies of the sample, four square matrices, four arrays of trial products.
+    """
+    sample = min(n, SAMPLE_ROWS)
+    return 8 * (2 * sample * dim + 4 * dim * dim + 4 * min(sample, TRIAL_QUERIES) * sample)
 
 
 def _to_csr(
