@@ -34,6 +34,7 @@ N_QUERIES = 2_000
 N_PICTURED = 3_000
 _DEPTH = 100  # places of each ranking that the fusion reads
 _ANSWERS = 3
+_READ_FOR_ANSWERS = 30
 _STEPS = ("gathering", "learning", "measuring quality", "indexing", "timing", "drawing", "writing")
 
 
@@ -238,14 +239,15 @@ def _answer(
     index = Exact(metric="cosine", n_jobs=n_jobs).fit(vectors, ids=[p.id for p in kept])
     answered = []
     for text, vector in zip(texts, model.transform(texts), strict=True):
-        answers: list[Answer] = []
+        answers: dict[str, Answer] = {}  # by first sentence: variants of one text are listed once
         if vector.any():
-            ids, scores = index.search(vector[None, :], k=_ANSWERS)
-            for key, score in zip(ids[0], scores[0], strict=True):
-                if key is not None:
-                    found = by_id[key]
-                    answers.append(Answer(found.title, found.package, found.summary, float(score)))
-        answered.append(Question(text, answers))
+            hits = index.search(vector[None, :], k=_READ_FOR_ANSWERS)[0]
+            for key, score in zip(*hits, strict=True):
+                found = by_id[key]
+                answers.setdefault(
+                    found.summary, Answer(found.title, found.package, found.summary, float(score))
+                )
+        answered.append(Question(text, list(answers.values())[:_ANSWERS]))
     return answered
 
 
