@@ -49,6 +49,7 @@ def test_levels_are_those_of_the_core_and_the_best_is_in_force(report: dict[str,
     assert report["cpu"]["levels"] == list(_core.simd_levels())
     assert report["cpu"]["level"] == report["cpu"]["levels"][-1]
     assert report["cpu"]["forced_by"] is None
+    assert report["cpu"]["kernels"] == _core.kernel_levels()
 
 
 def test_versions_and_packages_are_listed(report: dict[str, Any]) -> None:
@@ -87,6 +88,8 @@ def test_a_level_that_is_none_is_a_clear_error_and_the_rest_is_still_told() -> N
     assert done.returncode == 1
     assert "nonsense" in done.stdout
     assert "Memory" in done.stdout
+    assert done.stderr.startswith("vectorloom: ")
+    assert "'nonsense'; expected one of" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     done = doctor("--json", VECTORLOOM_SIMD="nonsense")
     assert done.returncode == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from vectorloom.cli.output import (
     facts,
     format_bytes,
     job,
+    note,
 )
 from vectorloom.errors import VectorloomError
 
@@ -45,6 +47,9 @@ def doctor(as_json: JsonOption = False, debug: DebugOption = False) -> None:
             out.document(report)
         else:
             _print(out, report)
+        if as_json or not sys.stdout.isatty():  # a terminal has just shown them
+            for problem in report["problems"]:
+                note(f"vectorloom: {problem['message']}")
 
 
 def examine() -> dict[str, Any]:
@@ -97,10 +102,17 @@ def _cpu(problems: list[dict[str, str]]) -> dict[str, Any]:
         cpu["features"] = _core.cpu_features().split()
         cpu["levels"] = list(_core.simd_levels())
         cpu["level"] = _core.simd_level()
-        kernels = getattr(_core, "kernels", None)
-        cpu["kernels"] = dict(kernels()) if callable(kernels) else {}
+        cpu["kernels"] = dict(_core.kernel_levels())
     except VectorloomError as error:  # VECTORLOOM_SIMD names no level, or none of this host
         problems.append(_problem(type(error).__name__, str(error)))
+    except AttributeError as error:
+        problems.append(
+            _problem(
+                "ImportError",
+                f"the compiled core is older than the Python sources ({error}). Build it again: "
+                "pip install .",
+            )
+        )
     return cpu
 
 
@@ -292,7 +304,7 @@ def _cpu_rows(cpu: dict[str, Any]) -> list[tuple[str, Any]]:
         why = f"forced by {cpu['forced_by']}" if cpu["forced_by"] else "the best of this host"
         in_force = Text.assemble((cpu["level"], "bold cyan"), f"  ({why})")
         rows.append(("in force", in_force))
-    rows += [(family, Text(str(kernel))) for family, kernel in cpu["kernels"].items()]
+    rows += [(f"{family} kernels", Text(level)) for family, level in cpu["kernels"].items()]
     return rows
 
 

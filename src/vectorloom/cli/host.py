@@ -37,6 +37,8 @@ def packages() -> list[dict[str, Any]]:
         if name in found or (extra and extra[1] in _DEVELOPER_EXTRAS):
             continue
         version = _version_of(name)
+        if version is None and "python_version" in requirement:
+            continue  # stands in for a part of newer Pythons
         install = f'pip install "vectorloom[{extra[1]}]"' if extra else f"pip install {name}"
         found[name] = {
             "name": name,
