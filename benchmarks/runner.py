@@ -172,7 +172,8 @@ def _take_turns(suite: Suite, rows: Sequence[Row], judge: Judge | None, say: Say
     for turn in range(suite.repeat.warmup + suite.repeat.rounds):
         timed = turn >= suite.repeat.warmup
         for row in rows:
-            if row.worker is None or not row.is_alive():
+            enough = row.method.max_rounds and len(row.runs) >= row.method.max_rounds
+            if row.worker is None or not row.is_alive() or enough:
                 continue
             time.sleep(suite.repeat.pause_s)  # pools of the last method go to sleep
             before, start = machine.busy_seconds(), time.perf_counter()

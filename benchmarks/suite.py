@@ -71,6 +71,7 @@ class Method:
     threads: int = 1
     floor: Mapping[str, float] = field(default_factory=dict)
     at_most: float = 0.0
+    max_rounds: int = 0  # a method that takes minutes may stop after fewer rounds; 0: all of them
     note: str = ""
 
 

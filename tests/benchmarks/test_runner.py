@@ -187,3 +187,8 @@ def test_the_page_holds_the_saved_tables_and_leaves_its_own_words(tmp_path: Path
         assert "| numpy | 1 |" in text
         assert "old" not in text
         assert text.count("## Made for the tests") == 1
+
+
+def test_a_slow_method_may_stop_after_fewer_rounds(tmp_path: Path) -> None:
+    result, _ = run(tmp_path, SUITE + "max_rounds = 1\n")
+    assert len(result["rows"][0]["runs"]) == 1
