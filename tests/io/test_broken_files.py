@@ -186,6 +186,9 @@ def test_word2vec_messages_name_line_and_token(tmp_path):
     ):
         path.write_text(text)
         expect(path, message, format="word2vec")
+    path = tmp_path / "x.txt"
+    path.write_text("a 1 2\nb 3\n")
+    expect(path, "line 2: expected a word and 2 numbers; found 1")
 
 
 def test_word2vec_binary_messages_name_bytes(tmp_path):
@@ -229,8 +232,12 @@ def test_table_messages_name_line_and_column(tmp_path):
     expect(path, r"line 3, column 'e': .*the numbers are lost", vectors="e")
     path.write_text('e\n"[1, 2]"\n"[1, 2, 3]"\n')
     expect(path, "line 3, column 'e': expected 2 numbers, as above; found 3")
+    path.write_text('e\n"[0,5 1,5]"\n')
+    expect(path, "line 2, column 'e': expected a list of numbers; found '5 1'")
     path.write_bytes(b"id,v0,v1\na,1,2.5\nb\xff,3,4.5\n")
-    expect(path, "UTF-8")
+    expect(path, "line 3: expected UTF-8 text; found byte 0xff")
+    path.write_bytes(b"name,v0,v1\na,1,2.5\nb\xff,3,4.5\n")
+    expect(path, "line 3: expected UTF-8 text; found byte 0xff")
 
 
 def test_json_messages_name_line_and_field(tmp_path):

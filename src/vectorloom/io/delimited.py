@@ -19,7 +19,7 @@ from vectorloom.errors import FormatError, ParameterError
 from vectorloom.io.columns import Choice, Column, choose_columns, listing
 from vectorloom.io.compression import open_sink, open_stream
 from vectorloom.io.faults import broken, shorten
-from vectorloom.io.lines import count_lines
+from vectorloom.io.lines import count_lines, decode, line_blocks
 from vectorloom.io.numerals import parse_numbers, parse_token, text_dtype
 from vectorloom.io.rows import RowSink, row_blocks
 from vectorloom.io.tables import check_names, ids_from_column, stack_components
@@ -105,7 +105,8 @@ def _dialect(delimiter: str, rows: list[list[str]]) -> Dialect:
     cells = list(zip(*body, strict=True)) if body else [()] * len(names)
     columns = []
     for name, column in zip(names, cells, strict=True):
-        kind = _cell_kind(column)
+        # Nothing below the names: a number in one makes it a component, as in "v0".
+        kind = _cell_kind(column) if body else ("mixed" if name[-1:].isdigit() else "text")
         length = len(_tokens(column[0])) if kind == "vector" else None
         columns.append(Column(name, kind, kind, length))
     return Dialect(delimiter, has_header, tuple(columns))
@@ -113,7 +114,7 @@ def _dialect(delimiter: str, rows: list[list[str]]) -> Dialect:
 
 def _tokens(cell: str) -> list[str]:
     """Split a cell such as "[0.1, 0.2]", or "[0.1 0.2]" as NumPy prints."""
-    text = cell.strip().removeprefix("[").removesuffix("]")
+    text = cell.strip().removeprefix("[").removesuffix("]").replace("\n", " ")
     return text.split(",") if "," in text else text.split()
 
 
@@ -306,8 +307,7 @@ def _parse_lists(path: Path, column: Any, row: int, dtype: np.dtype[Any]) -> NDA
         if len(tokens) != dim or dim == 0:
             raise broken(path, f"row {number}", f"{dim or 'some'} numbers", f"{len(tokens)}")
         parts.append("\n".join(tokens))
-    cells = "\n".join(parts).replace(" ", "").encode()
-    numbers = parse_numbers(cells, len(parts) * dim, dtype)
+    numbers = parse_numbers("\n".join(parts).encode(), len(parts) * dim, dtype)
     if numbers is None:
         raise broken(path, f"rows {row} to {row + len(parts) - 1}", "lists of numbers", "others")
     return numbers.reshape(len(parts), dim or 1)
@@ -321,10 +321,16 @@ def _read_metadata(path: Path, dialect: Dialect, choice: Choice, options: ReadOp
     arguments = _csv_options(dialect, {}, list(choice.metadata))
     with open_stream(path) as stream:
         if options.limit is None:
-            return csv_reader.read_csv(stream, **arguments)
-        reader = csv_reader.open_csv(stream, **arguments)
-        batches = [batch for batch, _ in _limited(reader, options.limit)]
-        return pa.Table.from_batches(batches, schema=reader.schema)
+            table = csv_reader.read_csv(stream, **arguments)
+        else:
+            reader = csv_reader.open_csv(stream, **arguments)
+            batches = [batch for batch, _ in _limited(reader, options.limit)]
+            table = pa.Table.from_batches(batches, schema=reader.schema)
+    # What is not UTF-8 comes as binary.
+    bad = [field.name for field in table.schema if pa.types.is_binary(field.type)]
+    if bad:
+        raise broken(path, f"column {bad[0]!r}", "UTF-8 text", "other bytes")
+    return table
 
 
 def _locate_fault(path: Path, dialect: Dialect, choice: Choice) -> None:
@@ -338,12 +344,17 @@ def _locate_fault(path: Path, dialect: Dialect, choice: Choice) -> None:
                 if not row or (index == 0 and dialect.has_header):
                     continue
                 dim = _check_row(path, dialect, choice, row, reader.line_num, dim)
-        except UnicodeDecodeError as error:
-            found = f"byte 0x{error.object[error.start]:02x}"
-            where = f"after line {reader.line_num}"
-            raise broken(path, where, "UTF-8 text", found, "Convert it to UTF-8.") from None
+        except UnicodeDecodeError:
+            _locate_bad_text(path)
         except csv.Error as error:
             raise broken(path, f"line {reader.line_num}", "a table", str(error)) from None
+
+
+def _locate_bad_text(path: Path) -> None:
+    with open_stream(path) as stream:
+        for first, lines in line_blocks(stream):
+            for number, line in enumerate(lines, first):
+                decode(path, line, number)
 
 
 def _check_row(

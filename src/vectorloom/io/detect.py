@@ -18,6 +18,7 @@ from vectorloom.io.formats import FORMATS, by_suffix
 from vectorloom.io.numerals import is_numeric, parse_token
 from vectorloom.io.paths import as_path, require_exists, require_file
 from vectorloom.io.safetensors import MAX_HEADER
+from vectorloom.io.word2vec import glove_dim
 
 if TYPE_CHECKING:
     import os
@@ -227,15 +228,16 @@ def _dims_agree(head: bytes, stride: int, dim: int) -> bool:
 
 
 def _float_or_int(words: NDArray[np.uint32], hint: str | None) -> str:
-    """Tell float32 from int32 by the bits: small integers are denormal floats and -1 is a NaN."""
+    """Tell float32 from int32 by the bits: small integers would be denormal floats.
+
+    0, -0.0 and -1 (a NaN) occur in both and prove nothing.
+    """
     exponents = (words >> 23) & 0xFF
-    some = words != 0
-    as_int = ((exponents == 0) | (words == 0xFFFFFFFF)) & some
-    as_float = (exponents > 64) & (exponents < 192) & some
-    if as_int.any() and not as_float.any():
-        return "ivecs"
-    if as_float.any() and not as_int.any():
-        return "fvecs"
+    telling = (words != 0) & (words != 1 << 31) & (words != 0xFFFFFFFF)
+    as_int = bool(((exponents == 0) & telling).any())
+    as_float = bool(((exponents > 64) & (exponents < 192) & telling).any())
+    if as_int != as_float:
+        return "ivecs" if as_int else "fvecs"
     return hint if hint in ("fvecs", "ivecs") else "fvecs"
 
 
@@ -303,8 +305,8 @@ def _word2vec_format(head: bytes, dim: int, suffix: str) -> str | None:
 def _is_glove(lines: list[bytes], suffix: str) -> bool:
     """Recognise a word and numbers on each line; numbers alone are a table, not words."""
     rows = [line.split() for line in lines]
-    dim = min(len(row) for row in rows) - 1
-    if dim < 1 or (dim == 1 and suffix not in (".txt", ".vec", ".glove")):
+    dim = glove_dim(lines)
+    if len(rows[0]) < 2 or (dim == 1 and suffix not in (".txt", ".vec", ".glove")):
         return False
     if not is_numeric(rows[0][-dim:]) or b"\t" in lines[0]:
         return False

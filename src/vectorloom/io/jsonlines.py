@@ -102,7 +102,9 @@ def _parse_line(path: Path, number: int, line: bytes, errors: str) -> dict[str, 
         value = json.loads(text)
     except json.JSONDecodeError as error:
         found = f"{shorten(text)} ({error.msg})"
-        raise broken(path, f"line {number}, character {error.pos}", "JSON", found) from None
+        raise broken(
+            path, f"line {number}, character {error.pos}", "JSON on one line", found
+        ) from None
     except RecursionError as error:
         raise broken(path, f"line {number}", "JSON", "lists nested too deep") from error
     if isinstance(value, list):

@@ -43,7 +43,7 @@ def decode(path: Path, text: bytes, line: int, errors: str = "strict") -> str:
         return text.decode("utf-8", errors)
     except UnicodeDecodeError as error:
         found = f"byte 0x{text[error.start]:02x} in {text[:40]!r}"
-        remedy = "Convert the file to UTF-8, or pass errors='replace' to mark such bytes."
+        remedy = "Convert the file to UTF-8; for words, errors='replace' marks such bytes."
         raise broken(path, f"line {line}", "UTF-8 text", found, remedy) from None
 
 

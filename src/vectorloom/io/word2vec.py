@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,9 +59,9 @@ def describe(path: Path, kind: str) -> dict[str, Any]:
 
 
 def glove_dim(lines: list[bytes]) -> int:
-    """Find the dim of headerless lines: the fewest numbers that end any of the first lines."""
-    counts = [len(line.split()) - 1 for line in lines[:_GLOVE_SAMPLE] if line.strip()]
-    return max(1, min(counts, default=1))
+    """Find the dim of headerless lines: what most of the first lines agree on."""
+    counts = Counter(len(line.split()) - 1 for line in lines[:_GLOVE_SAMPLE] if line.strip())
+    return max(1, counts.most_common(1)[0][0]) if counts else 1
 
 
 def _parse_header(path: Path, line: bytes) -> tuple[int, int]:
