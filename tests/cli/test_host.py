@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_packages_tell_the_pip_line_of_what_is_missing(monkeypatch: pytest.Monke
         'pytest>=8; extra == "dev"',
         'h5py>=3.10; extra == "dev"',
     ]
-    monkeypatch.setattr(host.importlib.metadata, "requires", lambda _name: requirements)
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _name: requirements)
     found = {package["name"]: package for package in host.packages()}
     assert list(found) == ["numpy", "h5py", "no-such-package"]
     assert found["numpy"]["extra"] is None

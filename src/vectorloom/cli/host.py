@@ -6,7 +6,6 @@ Nothing here imports an optional package: a broken one must not break the comman
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import re
@@ -26,6 +25,8 @@ _NO_LIMIT = 1 << 60
 
 def packages() -> list[dict[str, Any]]:
     """List the packages that vectorloom can use: name, version found, extra, and the pip line."""
+    import importlib.metadata  # 20 ms that --help need not wait for
+
     try:
         requirements = importlib.metadata.requires("vectorloom") or []
     except importlib.metadata.PackageNotFoundError:
@@ -50,6 +51,8 @@ def packages() -> list[dict[str, Any]]:
 
 
 def _version_of(name: str) -> str | None:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

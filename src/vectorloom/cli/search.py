@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -228,6 +227,7 @@ def _write_lines(path: Path, lines: Iterator[str]) -> None:
 def _print(out: Output, hits: Hits, query_ids: list[Any]) -> None:
     from rich.text import Text
 
+    form = ".0f" if hits.metric == "hamming" else "#.6g"  # six digits that line up
     table = quiet_table("query", "rank", "id", "score", "distance", right=("rank",))
     for column in table.columns[3:]:
         column.justify = "right"
@@ -240,8 +240,8 @@ def _print(out: Output, hits: Hits, query_ids: list[Any]) -> None:
                 Text(str(query) if rank == 1 else ""),
                 str(rank),
                 Text(str(hit["id"])),
-                f"{hit['score']:.6g}",
-                f"{hit['distance']:.6g}",
+                f"{hit['score']:{form}}",
+                f"{hit['distance']:{form}}",
                 end_section=rank == len(found),
             )
     out.show(table)
@@ -250,5 +250,3 @@ def _print(out: Output, hits: Hits, query_ids: list[Any]) -> None:
             f"{len(query_ids) - SHOWN_QUERIES:,} more queries are not shown; --out FILE writes "
             "them all."
         )
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
