@@ -42,6 +42,13 @@ class Candidates {
   double threshold() const { return threshold_; }
   double upper(double v) const { return v + scale_.absolute + scale_.relative * (v < 0 ? -v : v); }
 
+  // A float32 value below this cannot matter either: one comparison in place of upper().
+  float cut() const {
+    const double bare = threshold_ - scale_.absolute;
+    const double low = bare - 2.0 * (scale_.relative + 0x1p-22) * (bare < 0 ? -bare : bare);
+    return static_cast<float>(low);
+  }
+
   // True when the caller must call tighten() before adding more.
   bool add(std::int64_t row, double v) {
     if (upper(v) < threshold_) return false;

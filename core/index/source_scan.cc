@@ -5,6 +5,8 @@
 //   l2:     v = -|q - x|^2 directly:                     |error| <= 2 g |v|
 //   l2 with a scale: v = 2 scale (q.x) - |x|^2:          |error| <= 2 g |q| max|x| + 2^-21 max|x|^2 + 2^-21 |v|
 //   hamming: exact.                                      g = (dim + 8) 2^-24
+// int8 rows meet the query as int8 codes, q ~ t code (four times the speed of widening to float32): the
+// same with |q - t code| in place of g |q|, and l2 always as 2 (q.x) - |x|^2.
 #include <algorithm>
 #include <cmath>
 
@@ -16,13 +18,11 @@ namespace {
 
 constexpr std::int64_t kStep = 512;  // rows scored before the threshold is looked at again
 constexpr double kTiny = 1e-30;
+constexpr std::int64_t kInt8Dims = 131071;  // sums of int8 products stay within int32
 
 class ScanSource final : public Source {
  public:
-  ScanSource(const ExactQuery& query, const std::vector<Scorer>& scorers)
-      : query_(query),
-        scorers_(scorers),
-        largest_(query.metric == Metric::kHamming ? 0.0 : largest_norm(query)) {}
+  ScanSource(const ExactQuery& query, const std::vector<Scorer>& scorers);
   ValueScale value_scale(std::int64_t q) const override;
   void sweep(std::int64_t first_query, int n, std::int64_t first_row, std::int64_t last_row,
              Candidates* candidates, const Scorer* scorers) const override;
@@ -30,57 +30,112 @@ class ScanSource final : public Source {
   double row_cost() const override { return 0.05 * static_cast<double>(query_.rows.stride()); }
 
  private:
-  void values(const Scorer& scorer, std::int64_t first_row, std::int64_t n, float* out) const;
+  void encode(std::int64_t q);
+  void values(std::int64_t q, std::int64_t first_row, std::int64_t n, float* out) const;
+  void products(std::int64_t q, std::int64_t first_row, std::int64_t n, float* out) const;
 
   const ExactQuery& query_;
   const std::vector<Scorer>& scorers_;
   double largest_;
+  bool coded_;  // queries as int8
+  std::vector<std::int8_t> codes_;
+  std::vector<float> steps_;
+  std::vector<double> residuals_;
 };
+
+ScanSource::ScanSource(const ExactQuery& query, const std::vector<Scorer>& scorers)
+    : query_(query),
+      scorers_(scorers),
+      largest_(query.metric == Metric::kHamming ? 0.0 : largest_norm(query)),
+      coded_(query.rows.kind == Kind::kInt8 && query.rows.dim <= kInt8Dims) {
+  if (!coded_) return;
+  codes_.resize(static_cast<std::size_t>(query.n_queries * query.rows.dim));
+  steps_.resize(static_cast<std::size_t>(query.n_queries));
+  residuals_.resize(static_cast<std::size_t>(query.n_queries));
+  for (std::int64_t q = 0; q < query.n_queries; ++q) encode(q);
+}
+
+// Whole numbers up to 127 are their own codes, so int8 vectors as queries lose nothing.
+void ScanSource::encode(std::int64_t q) {
+  const std::int64_t dim = query_.rows.dim;
+  const auto* values = static_cast<const float*>(scorers_[static_cast<std::size_t>(q)].query());
+  float largest = 0.0F;
+  bool whole = true;
+  for (std::int64_t d = 0; d < dim; ++d) {
+    largest = std::max(largest, std::abs(values[d]));
+    whole = whole && values[d] == std::nearbyint(values[d]);
+  }
+  const float step = (whole && largest <= 127.0F) || largest == 0.0F ? 1.0F : largest / 127.0F;
+  double residual = 0.0;
+  for (std::int64_t d = 0; d < dim; ++d) {
+    const float scaled = std::min(127.0F, std::max(-127.0F, values[d] / step));
+    const int code = static_cast<int>(std::lrintf(scaled));
+    codes_[static_cast<std::size_t>(q * dim + d)] = static_cast<std::int8_t>(code);
+    const double rest = static_cast<double>(values[d]) - static_cast<double>(step) * code;
+    residual += rest * rest;
+  }
+  steps_[static_cast<std::size_t>(q)] = step;
+  residuals_[static_cast<std::size_t>(q)] = std::sqrt(residual);
+}
 
 ValueScale ScanSource::value_scale(std::int64_t q) const {
   ValueScale scale;
   if (query_.metric == Metric::kHamming) return scale;
   const double norm = scorers_[static_cast<std::size_t>(q)].query_norm();
   const double g = (static_cast<double>(query_.rows.dim) + 8.0) * 0x1p-24;
+  const double wrong = (coded_ ? residuals_[static_cast<std::size_t>(q)] : g * norm) * 1.001;
   scale.relative = 0x1p-21;
   scale.absolute = kTiny;
   if (query_.metric == Metric::kCosine) {
     scale.multiply = norm;
-    scale.absolute += g * norm * 1.001;
+    scale.absolute += wrong;
   } else if (query_.metric == Metric::kIp) {
-    scale.absolute += g * norm * largest_ * 1.001;
-  } else if (query_.rows.scale == nullptr) {
+    scale.absolute += wrong * largest_;
+  } else if (query_.rows.scale == nullptr && !coded_) {
     scale.relative = 2.0 * g;
   } else {
     scale.add = norm * norm;
-    scale.absolute += 2.0 * g * norm * largest_ * 1.001 + 0x1p-21 * largest_ * largest_;
+    scale.absolute += 2.0 * wrong * largest_ + 0x1p-21 * (largest_ + 2.0 * norm) * largest_;
   }
   return scale;
 }
 
-void ScanSource::values(const Scorer& scorer, std::int64_t first_row, std::int64_t n, float* out) const {
+// out = q . x, with the scale of the row.
+void ScanSource::products(std::int64_t q, std::int64_t first_row, std::int64_t n, float* out) const {
   const Rows& rows = query_.rows;
   const PairKernels& kernels = pair_kernels();
-  const void* base = rows.row(first_row);
+  if (coded_) {
+    std::int32_t sums[kStep];
+    kernels.ip_i8(codes_.data() + q * rows.dim, rows.row(first_row), nullptr, n, rows.dim, sums);
+    const float step = steps_[static_cast<std::size_t>(q)];
+    for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(sums[i]) * step;
+  } else {
+    const auto* query = static_cast<const float*>(scorers_[static_cast<std::size_t>(q)].query());
+    kernels.ip[static_cast<int>(rows.kind)](query, rows.row(first_row), nullptr, n, rows.dim, out);
+  }
+  if (rows.scale == nullptr) return;
+  for (std::int64_t i = 0; i < n; ++i) out[i] *= rows.scale[first_row + i];
+}
+
+void ScanSource::values(std::int64_t q, std::int64_t first_row, std::int64_t n, float* out) const {
+  const Rows& rows = query_.rows;
+  const PairKernels& kernels = pair_kernels();
+  const void* query = scorers_[static_cast<std::size_t>(q)].query();
   if (rows.kind == Kind::kBits) {
     std::int32_t counts[kStep];
-    kernels.hamming(static_cast<const std::uint8_t*>(scorer.query()), base, nullptr, n,
+    kernels.hamming(static_cast<const std::uint8_t*>(query), rows.row(first_row), nullptr, n,
                     static_cast<std::int64_t>(rows.stride()), counts);
     for (std::int64_t i = 0; i < n; ++i) out[i] = -static_cast<float>(counts[i]);
     return;
   }
-  const auto* query = static_cast<const float*>(scorer.query());
-  const int kind = static_cast<int>(rows.kind);
   const bool l2 = query_.metric == Metric::kL2;
-  if (l2 && rows.scale == nullptr) {
-    kernels.l2[kind](query, base, nullptr, n, rows.dim, out);
+  if (l2 && rows.scale == nullptr && !coded_) {
+    kernels.l2[static_cast<int>(rows.kind)](static_cast<const float*>(query), rows.row(first_row), nullptr, n,
+                                            rows.dim, out);
     for (std::int64_t i = 0; i < n; ++i) out[i] = -out[i];
     return;
   }
-  kernels.ip[kind](query, base, nullptr, n, rows.dim, out);
-  if (rows.scale != nullptr) {
-    for (std::int64_t i = 0; i < n; ++i) out[i] *= rows.scale[first_row + i];
-  }
+  products(q, first_row, n, out);
   const double* norms = query_.norms + first_row;
   if (query_.metric == Metric::kCosine) {
     for (std::int64_t i = 0; i < n; ++i) out[i] /= static_cast<float>(norms[i]);
@@ -95,12 +150,14 @@ void ScanSource::sweep(std::int64_t first_query, int n, std::int64_t first_row, 
   for (std::int64_t row = first_row; row < last_row; row += kStep) {
     const std::int64_t count = std::min(kStep, last_row - row);
     for (int i = 0; i < n; ++i) {
-      values(scorers[i], row, count, out);
+      values(first_query + i, row, count, out);
       Candidates& mine = candidates[i];
+      float cut = mine.cut();
       for (std::int64_t j = 0; j < count; ++j) {
-        const double v = out[j];
-        if (mine.upper(v) < mine.threshold() || !admits(query_, first_query + i, row + j)) continue;
-        if (mine.add(row + j, v)) mine.tighten(scorers[i]);
+        if (out[j] < cut || !admits(query_, first_query + i, row + j)) continue;
+        if (!mine.add(row + j, out[j])) continue;
+        mine.tighten(scorers[i]);
+        cut = mine.cut();
       }
     }
   }
