@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -44,6 +45,16 @@ def records(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def read_terminal(terminal: int) -> str:
+    """Read what is written to a terminal until its last writer has closed it."""
+    parts = []
+    with contextlib.suppress(OSError):  # Linux ends a pseudo-terminal with EIO, others with b""
+        while part := os.read(terminal, 1 << 16):
+            parts.append(part)
+    os.close(terminal)
+    return b"".join(parts).decode()
+
+
 def truth(rows: NDArray[np.float32], queries: NDArray[np.float32], metric: str, k: int) -> Any:
     a, b = queries.astype(float), rows.astype(float)
     scores = a @ b.T
@@ -76,6 +87,25 @@ def test_metric_of_a_file_is_cosine_unless_said(files: tuple[str, str]) -> None:
 
 def test_off_terminal_the_answer_is_json_lines_without_asking(files: tuple[str, str]) -> None:
     assert search(*files).stdout == search(*files, "--json").stdout
+
+
+def test_on_a_terminal_the_answer_is_a_table_of_the_first_queries(
+    tmp_path: Path, rows: NDArray[np.float32]
+) -> None:
+    np.save(tmp_path / "rows.npy", rows[:25])
+    name = str(tmp_path / "rows.npy")
+    terminal, slave = os.openpty()
+    command = [sys.executable, "-m", "vectorloom.cli", "search", name, name, "-k", "1"]
+    with subprocess.Popen(command, stdout=slave, stderr=subprocess.PIPE, text=True) as process:
+        os.close(slave)
+        shown = read_terminal(terminal)
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert process.returncode == 0
+    assert "rank" in shown
+    assert "{" not in shown
+    assert shown.count("1.00000") == 20
+    assert errors == "5 more queries are not shown; --out FILE writes them all.\n"
 
 
 def test_more_hits_than_vectors_gives_all_vectors(files: tuple[str, str]) -> None:
