@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SKIPPED = {
-    ".git", ".venv", "build", "dist", "site", "out", "__pycache__", "node_modules",
+    ".git", ".venv", "build", "dist", "site", "out", "vectorloom-demo", "__pycache__", "node_modules",
     ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
 }  # fmt: skip
 TEXT = {
