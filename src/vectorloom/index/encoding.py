@@ -142,6 +142,11 @@ def encode(
     if kind == "float32":
         return Encoded(values, None, values.shape[1])
     codes, scales = _core.quantize_int8(values, n_jobs)
+    with np.errstate(over="ignore"):
+        rounded_up = np.isinf(
+            scales * np.float32(127)
+        )  # decoding float32's largest must not overflow
+    scales[rounded_up] = np.nextafter(scales[rounded_up], np.float32(0))
     return Encoded(codes, scales, values.shape[1])
 
 
