@@ -118,6 +118,10 @@ def test_eta_of_an_overdue_unit_is_not_zero(clock: Clock) -> None:
         assert bar.state().eta == pytest.approx(10.0)
 
 
+def test_step_that_cannot_tell_how_far_it_is_shows_its_time_alone() -> None:
+    assert str(ProgressState("reading", 0, None, "items", 12.0, None, None)) == "12 s"
+
+
 def test_slow_units_are_told_in_seconds_each() -> None:
     assert str(ProgressState("x", 1, 3, "epochs", 95.0, 1 / 95, 190.0)) == (
         "1/3 epochs · 1:35 each · 3:10 left"

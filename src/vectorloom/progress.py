@@ -118,7 +118,8 @@ class ProgressState:
     def __str__(self) -> str:
         """Return the counts, rate, time and metrics on one line, without the description."""
         count = f"{self.done:,}" if self.total is None else f"{self.done:,}/{self.total:,}"
-        parts = [f"{count} {self.unit}"]
+        # A step that cannot tell how far it is has only its time to show.
+        parts = [f"{count} {self.unit}"] if self.done or self.total is not None else []
         if self.rate:
             slow = f"{format_seconds(1 / self.rate)} each"
             parts.append(slow if self.rate < 1 else f"{format_rate(self.rate)} {self.unit}/s")

@@ -121,6 +121,19 @@ def test_ids_of_both_files_are_kept(tmp_path: Path, rows: NDArray[np.float32]) -
     assert (record["query"], record["hits"][0]["id"]) == ("five", "row5")
 
 
+def test_blocks_of_queries_change_no_answer(
+    files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = search(files[0], files[0], "--json").stdout
+    monkeypatch.setattr("vectorloom.cli.search.QUERIES_A_BLOCK", 7)
+    monkeypatch.setenv("VECTORLOOM_PROGRESS", "json")
+    result = search(files[0], files[0], "--json")
+    assert result.stdout == whole
+    events = records(result.stderr)
+    assert {event["progress"] for event in events} == {"reading rows.npy", "searching"}
+    assert (events[-1]["status"], events[-1]["done"], events[-1]["total"]) == ("done", 200, 200)
+
+
 def test_queries_come_from_standard_input_as_json_lines(
     files: tuple[str, str], rows: NDArray[np.float32]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorloom.cli.output import DebugOption, JsonOption, format_bytes, job
+from vectorloom.progress import progress
 
 if TYPE_CHECKING:
     from vectorloom.io import Vectors
@@ -70,14 +71,16 @@ def _read(
 
     if drop_ids and ids is not None:
         raise typer.BadParameter("--ids and --drop-ids exclude each other.")
-    found = vl.read(source, vectors=vectors, ids=False if drop_ids else ids, dtype=dtype)
+    with progress(f"reading {source.name}"):
+        found = vl.read(source, vectors=vectors, ids=False if drop_ids else ids, dtype=dtype)
     return dataclasses.replace(found, metadata=None) if drop_metadata else found
 
 
 def _write(found: Vectors, source: Path, target: Path, file_format: str | None) -> dict[str, Any]:
     import vectorloom as vl
 
-    vl.write(target, found.values, ids=found.ids, metadata=found.metadata, format=file_format)
+    with progress(f"writing {target.name}"):
+        vl.write(target, found.values, ids=found.ids, metadata=found.metadata, format=file_format)
     return {
         "source": str(source),
         "target": str(target),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -22,12 +23,16 @@ from vectorloom.cli.output import (
     to_json,
 )
 from vectorloom.errors import FormatError, ParameterError, ShapeError
+from vectorloom.progress import progress
 
 if TYPE_CHECKING:
     from vectorloom.index.hits import Hits
 
 # A terminal shows this many queries; files and pipes get them all.
 SHOWN_QUERIES = 20
+
+# Far more than fills a kernel, far less than takes a minute.
+QUERIES_A_BLOCK = 1024
 
 RUN_TAG = "vectorloom"
 
@@ -75,7 +80,7 @@ def search(
     with job(as_json=as_json, debug=debug) as out:
         index = _index(source, metric, vectors, ids, jobs)
         query_ids, values = _queries(queries, query_vectors)
-        hits = index.search(values, k=k)
+        hits = _search(index, values, k)
         if run_file is not None:
             _write_lines(run_file, _run_lines(hits, query_ids))
         if out_file is not None:
@@ -118,15 +123,37 @@ def _index(
         if jobs is not None:
             index.n_jobs = jobs
         return index
-    found = vl.read(path, vectors=vectors, ids=ids)
     chosen = metric or "cosine"
-    dtype = "bits" if chosen == "hamming" else _storage(found.values.dtype.name)
-    return vl.index.Exact(metric=chosen, dtype=dtype, n_jobs=jobs).fit(found.values, ids=found.ids)
+    with progress(f"reading {path.name}"):
+        found = vl.read(path, vectors=vectors, ids=ids)
+        dtype = "bits" if chosen == "hamming" else _storage(found.values.dtype.name)
+        index = vl.index.Exact(metric=chosen, dtype=dtype, n_jobs=jobs)
+        return index.fit(found.values, ids=found.ids)
 
 
 def _storage(dtype: str) -> str:
     """Store narrow files as they are, which loses nothing; everything else as float32."""
     return dtype if dtype in ("float16", "int8", "uint8") else "float32"
+
+
+def _search(index: Any, queries: Any, k: int) -> Hits:
+    """Search in blocks, which changes no answer, to tell how far a long search is."""
+    import numpy as np
+
+    parts: list[Hits] = []
+    with progress("searching", total=len(queries), unit="queries") as bar:
+        for start in range(0, max(1, len(queries)), QUERIES_A_BLOCK):
+            parts.append(index.search(queries[start : start + QUERIES_A_BLOCK], k=k))
+            bar.advance(len(parts[-1]))
+    if len(parts) == 1:
+        return parts[0]
+    return dataclasses.replace(
+        parts[0],
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("ids", "scores", "distances", "counts")
+        },
+    )
 
 
 def _queries(source: str, vectors: str | None) -> tuple[list[Any], Any]:
