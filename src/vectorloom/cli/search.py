@@ -147,13 +147,11 @@ def _search(index: Any, queries: Any, k: int) -> Hits:
             bar.advance(len(parts[-1]))
     if len(parts) == 1:
         return parts[0]
-    return dataclasses.replace(
-        parts[0],
-        **{
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("ids", "scores", "distances", "counts")
-        },
-    )
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("ids", "scores", "distances", "counts")
+    }
+    return dataclasses.replace(parts[0], **joined)
 
 
 def _queries(source: str, vectors: str | None) -> tuple[list[Any], Any]:
