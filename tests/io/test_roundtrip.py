@@ -232,7 +232,7 @@ def test_blocks_join_seamlessly(tmp_path, monkeypatch, rng):
         write(path, values, ids)
         for size in (64, 97, 1000):
             monkeypatch.setattr("vectorloom.io.word2vec.BLOCK_BYTES", size)
-            monkeypatch.setattr("vectorloom.io.lines.line_blocks.__defaults__", (size,))
+            monkeypatch.setattr("vectorloom.io.lines.line_blocks.__defaults__", (size, None))
             found = read(path)
             np.testing.assert_array_equal(found.values, values)
             assert found.ids.tolist() == ids

@@ -82,7 +82,11 @@ def write(path: Path, content: Content, kind: str) -> None:
                     # A dictionary of floats doubles the file; the other columns gain from one.
                     other = [n for n in table.column_names if n != "vector"]
                     writer = pq.ParquetWriter(
-                        path, table.schema, compression="zstd", use_dictionary=other
+                        path,
+                        table.schema,
+                        compression="zstd",
+                        use_dictionary=other,
+                        write_page_checksum=True,
                     )
                 writer.write_table(table, row_group_size=rows)
         finally:
@@ -130,7 +134,7 @@ def _metadata(table: pa.Table, choice: Choice) -> pa.Table | None:
 def _read_parquet(path: Path, options: ReadOptions) -> Vectors:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, memory_map=options.mmap) as file:
+    with pq.ParquetFile(path, memory_map=options.mmap, page_checksum_verification=True) as file:
         choice = choose_columns(path, profile(file.schema_arrow), options.vectors, options.ids)
         n = options.rows(file.metadata.num_rows)
         values = _parquet_values(path, file, choice, n)
@@ -138,6 +142,7 @@ def _read_parquet(path: Path, options: ReadOptions) -> Vectors:
         if not others:
             return Vectors(values)
         table = _parquet_table(file, others, n)
+    table.validate(full=True)  # text that is not UTF-8 would fail later, without the file's name
     ids = (
         None if choice.ids is None else ids_from_column(path, table.column(choice.ids), choice.ids)
     )

@@ -17,7 +17,7 @@ from vectorloom.errors import FormatError, ParameterError
 from vectorloom.io.columns import Choice, Column, choose_columns
 from vectorloom.io.compression import open_sink, open_stream
 from vectorloom.io.faults import broken, shorten
-from vectorloom.io.lines import count_lines, decode, line_blocks
+from vectorloom.io.lines import count_lines, decode, line_blocks, reading
 from vectorloom.io.numerals import format_rows, text_dtype
 from vectorloom.io.rows import RowSink, row_blocks
 from vectorloom.io.tables import check_names, chunk_matrix, ids_from_column
@@ -49,8 +49,8 @@ def read(path: Path, options: ReadOptions, kind: str) -> Vectors:
     parser = _Parser(path, choice, texts, text_dtype(options.dtype), options.errors)
     # One row at least: it tells the dim.
     limit = None if options.limit is None else max(1, options.limit)
-    with open_stream(path) as stream:
-        for first, lines in line_blocks(stream):
+    with open_stream(path) as stream, reading(path) as bar:
+        for first, lines in line_blocks(stream, bar=bar):
             parser.feed(first, lines, None if limit is None else limit - parser.rows)
             if parser.rows == limit:
                 break

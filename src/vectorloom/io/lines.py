@@ -5,22 +5,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from vectorloom.io.compression import compression_of
 from vectorloom.io.faults import broken
 from vectorloom.io.rows import BLOCK_BYTES
+from vectorloom.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from vectorloom.progress import Progress
+
 _BOM = b"\xef\xbb\xbf"
 
 
-def line_blocks(stream: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[tuple[int, list[bytes]]]:
+def reading(path: Path) -> Progress:
+    """Announce the reading of a file; how much there is in a compressed one is not known."""
+    with path.open("rb") as file:
+        wrapped = compression_of(file.read(6)) is not None
+    total = None if wrapped else path.stat().st_size
+    return progress(f"reading {path.name}", total=total, unit="bytes")
+
+
+def line_blocks(
+    stream: BinaryIO, size: int = BLOCK_BYTES, bar: Progress | None = None
+) -> Iterator[tuple[int, list[bytes]]]:
     """Yield (number of the first line, lines without their ends), counting from 1."""
     number = 1
     pending: list[bytes] = []
     first = True
     while block := stream.read(size):
+        if bar is not None:
+            bar.advance(len(block))
         if first:
             block = block.removeprefix(_BOM)
             first = False

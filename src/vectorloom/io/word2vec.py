@@ -11,7 +11,7 @@ import numpy as np
 from vectorloom.errors import ParameterError
 from vectorloom.io.compression import compression_of, open_sink, open_stream
 from vectorloom.io.faults import broken, shorten
-from vectorloom.io.lines import count_lines, decode, line_blocks
+from vectorloom.io.lines import count_lines, decode, line_blocks, reading
 from vectorloom.io.numerals import format_rows, is_numeric, parse_numbers, parse_token, text_dtype
 from vectorloom.io.options import refuse_columns
 from vectorloom.io.rows import BLOCK_BYTES, RowSink, row_blocks
@@ -80,8 +80,8 @@ def _read_text(path: Path, options: ReadOptions, kind: str) -> Vectors:
     header: tuple[int, int] | None = None
     sink: RowSink | None = None
     dtype = text_dtype(options.dtype)
-    with open_stream(path) as stream:
-        for start, block in line_blocks(stream):
+    with open_stream(path) as stream, reading(path) as bar:
+        for start, block in line_blocks(stream, bar=bar):
             lines, first = block, start
             if sink is None:
                 if kind == "word2vec":
@@ -165,7 +165,7 @@ def _parse_slowly(
 
 
 def _read_binary(path: Path, options: ReadOptions) -> Vectors:
-    with open_stream(path) as stream:
+    with open_stream(path) as stream, reading(path) as bar:
         line = stream.readline(128)
         n, dim = _parse_header(path, line)
         _check_binary_size(path, len(line), n, dim)
@@ -178,6 +178,7 @@ def _read_binary(path: Path, options: ReadOptions) -> Vectors:
             if not more:
                 found = f"the end of the file in row {len(words)}"
                 raise broken(path, f"byte {base + position}", f"{n} rows of dim {dim}", found)
+            bar.advance(len(more))
             base += position
             buffer, position = buffer[position:] + more, 0
             rows, position = _split_binary(buffer, dim, wanted - len(words))
