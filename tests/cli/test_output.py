@@ -178,6 +178,49 @@ def test_json_survives_any_encoding_of_standard_output(encoding: str) -> None:
     assert json.loads(done.stdout.decode(encoding)) == {"id": "→ \udc80 café"}
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_text_survives_a_locale_that_lacks_its_signs(errors: str) -> None:
+    code = (
+        "from vectorloom.cli.output import job\n"
+        "with job(as_json=False) as out: out.show('5 \u00d7 7')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=False,
+        env={"PYTHONIOENCODING": f"ascii:{errors}", "PYTHONPATH": ":".join(sys.path)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"5 ? 7\n", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_full_disk_is_1_with_one_line() -> None:
+    code = (
+        "import typer\nfrom vectorloom.cli.output import job\n"
+        "def command():\n"
+        "    with job(as_json=True) as out: out.document({})\n"
+        "typer.run(command)\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "vectorloom: No space left on device\n"
+
+
+def test_closed_standard_output_is_1_with_one_line() -> None:
+    command = f'"{sys.executable}" -m vectorloom.cli info missing.npy >&-'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("vectorloom: standard output is closed")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("n", "text"),
     [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (5 * 2**40, "5.0 TiB")],

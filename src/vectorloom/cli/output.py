@@ -103,6 +103,7 @@ def job(*, as_json: bool, debug: bool = False) -> Iterator[Output]:
     Output
         Where the answer goes; setting its ``failed`` ends the command with exit code 1.
     """
+    _prepare_streams()
     out = Output(as_json)
     try:
         yield out
@@ -164,6 +165,16 @@ def _fail(out: Output, kind: str, message: str, lead: str = "") -> None:
         with contextlib.suppress(OSError, ValueError):
             out.document({"error": {"kind": kind, "message": message}})
             sys.stdout.flush()
+
+
+def _prepare_streams() -> None:
+    if sys.stdout is None:  # closed by the caller: vectorloom … >&-
+        note("vectorloom: standard output is closed; redirect it to /dev/null to discard it.")
+        raise typer.Exit(EXIT_FAILED)
+    for stream in (sys.stdout, sys.stderr):
+        # A locale that lacks a sign gets "?" in text for people; JSON is escaped in `Output`.
+        if hasattr(stream, "reconfigure") and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
 
 
 def _detach_stdout() -> None:
