@@ -121,7 +121,7 @@ def default_roots() -> list[Root]:
 def gather(
     roots: Iterable[Root] | None = None,
     *,
-    max_passages: int = 30_000,
+    max_passages: int = 20_000,
     quiet: bool | None = None,
 ) -> Gathered:
     """Read passages from Python sources, in a fixed order, until there are enough.
@@ -130,7 +130,7 @@ def gather(
     ----------
     roots : iterable of Root, optional
         Folders to read; the standard library and site-packages when omitted.
-    max_passages : int, default=30_000
+    max_passages : int, default=20_000
         Reading stops at this many. The order is fixed (standard library, numpy, scipy, sklearn,
         pyarrow, rich, typer, then by name), so the same files give the same passages.
     quiet : bool, optional
@@ -143,7 +143,7 @@ def gather(
     """
     if max_passages < 1:
         raise ParameterError(
-            f"max_passages must be at least 1; got {max_passages}. Pass 30_000 for the default."
+            f"max_passages must be at least 1; got {max_passages}. Pass 20_000 for the default."
         )
     files = list(_files(default_roots() if roots is None else list(roots)))
     passages: list[Passage] = []
@@ -240,7 +240,9 @@ def _docstrings(tree: ast.Module, module: str, package: str) -> Iterator[Passage
     while stack:
         node, name = stack.pop()
         children: list[tuple[ast.AST, str]] = []
-        for child in ast.iter_child_nodes(node):
+        # What is defined inside a function cannot be reached by its readers.
+        is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for child in () if is_function else ast.iter_child_nodes(node):
             if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
                 children.append((child, f"{name}.{child.name}"))
             elif isinstance(child, (ast.If, ast.Try, ast.With)):

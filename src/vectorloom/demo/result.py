@@ -27,7 +27,7 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Exact search of one method in one setting; `queries_per_s` is the best of five runs."""
+    """Exact search of one method in one setting; `queries_per_s` is the best of a few runs."""
 
     method: str
     mode: str

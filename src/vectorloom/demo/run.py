@@ -44,7 +44,7 @@ def run_demo(
     questions: Sequence[str] | None = None,
     n_jobs: int | None = None,
     random_state: int = 0,
-    max_passages: int = 30_000,
+    max_passages: int = 20_000,
     roots: Sequence[Root] | None = None,
     quiet: bool | None = None,
     callback: Callable[[ProgressState], None] | None = None,
@@ -61,7 +61,7 @@ def run_demo(
         Threads; None takes all that the process is allowed.
     random_state : int, default=0
         Draws the queries, the model's projection and the picture.
-    max_passages : int, default=30_000
+    max_passages : int, default=20_000
     roots : sequence of Root, optional
         Folders to read instead of the standard library and site-packages.
     quiet : bool, optional
