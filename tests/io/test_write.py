@@ -12,6 +12,9 @@ import pytest
 
 from vectorloom.errors import CapacityError, DependencyError, ParameterError, ShapeError
 from vectorloom.io import read, write
+from vectorloom.io.formats import FORMATS
+
+NO_IDS = ("npy", "fvecs", "bvecs", "ivecs", "fbin", "f16bin", "u8bin", "i8bin", "ibin")
 
 X = np.arange(6, dtype="float32").reshape(2, 3)
 
@@ -29,6 +32,23 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
         write(path, X + 1)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["x.npy"]
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_a_full_disk_is_told_apart_in_every_format(tmp_path, name):
+    """A limit on the size of files stands in for the end of the disk."""
+    resource = pytest.importorskip("resource")
+    values = np.random.default_rng(0).integers(0, 100, (4000, 32)).astype("float32")
+    ids = None if name in NO_IDS else [f"w{i}" for i in range(len(values))]
+    ids = range(len(values)) if name == "safetensors" else ids
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(CapacityError, match="the disk is full"):
+            write(tmp_path / f"x{FORMATS[name].suffixes[0]}", values, ids)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == []
 
 
 def test_ctrl_c_leaves_no_litter(tmp_path, monkeypatch):
@@ -104,6 +124,9 @@ def test_what_a_format_cannot_hold_is_refused_with_one_that_can(tmp_path):
         ("x.parquet", {"metadata": {"vector": [1, 2]}}, "Rename them"),
         ("x.csv", {"metadata": {"v1": [1, 2]}}, "Rename them"),
         ("x.jsonl", {"metadata": {"b": [b"x", b"y"]}}, "JSON cannot hold it"),
+        ("x.csv", {"metadata": {"b": [[1], [2]]}}, r"csv files cannot hold .*Write parquet"),
+        ("x.h5", {"metadata": {"b": [[1], [2]]}}, "numbers and text; 'b' is neither"),
+        ("x.parquet", {"ids": ["a", "\ud800"]}, "parquet files cannot hold"),
         ("x.txt", {}, "used for word2vec and for GloVe"),
         ("x", {}, "the name has no suffix; give format="),
         ("x.npy.gz", {}, "npy is not written compressed"),

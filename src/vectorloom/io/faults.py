@@ -11,7 +11,13 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vectorloom.errors import CapacityError, DependencyError, FormatError, VectorloomError
+from vectorloom.errors import (
+    CapacityError,
+    DependencyError,
+    FormatError,
+    ParameterError,
+    VectorloomError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +54,24 @@ def shorten(text: object, length: int = 40) -> str:
     """Show a piece of the file in an error without flooding the terminal."""
     shown = repr(text)
     return shown if len(shown) <= length else shown[: length - 1] + "…"
+
+
+@contextmanager
+def guarded_write(format_name: str) -> Iterator[None]:
+    """Turn pyarrow's refusal of a column into an error that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        arrow = sys.modules.get("pyarrow")
+        kinds = () if arrow is None else (arrow.ArrowInvalid, arrow.ArrowNotImplementedError)
+        if not isinstance(error, (*kinds, UnicodeEncodeError)):
+            raise
+        detail = " ".join(str(error).split()).rstrip(".")
+        message = (
+            f"{format_name} files cannot hold what was given: {detail}. "
+            "Write parquet, or convert that column."
+        )
+        raise ParameterError(message) from error
 
 
 @contextmanager

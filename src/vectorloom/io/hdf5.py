@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +57,17 @@ def write(path: Path, content: Content, kind: str) -> None:
     """Write data sets ``vectors``, ``ids`` and one for each metadata column."""
     h5py = _require_h5py(path)
     check_names(content, ("ids", "vectors"))
+    try:
+        _write_file(h5py, path, content)
+    except (RuntimeError, OSError) as error:
+        # A full disk comes as text, from the write or from the close.
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
+def _write_file(h5py: Any, path: Path, content: Content) -> None:
     dtype = content.stored_dtype
     with h5py.File(path, "w") as file:
         # Contiguous and uncompressed: readers can map it.

@@ -9,6 +9,7 @@ import numpy as np
 
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.io.compression import split_suffix
+from vectorloom.io.faults import guarded_write
 from vectorloom.io.formats import FORMATS, Format, by_suffix, require_format
 from vectorloom.io.options import Content
 from vectorloom.io.paths import as_path, replacing
@@ -97,7 +98,7 @@ def write(
         _stored_dtype(entry, dtype),
         compression,
     )
-    with replacing(target) as temporary:
+    with replacing(target) as temporary, guarded_write(entry.name):
         entry.load().write(temporary, content, entry.name)
 
 
