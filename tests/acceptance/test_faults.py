@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +220,33 @@ print(vl.open(sys.argv[1] + "/index.vl").search(np.load(sys.argv[1] + "/x.npy"))
     for process in processes:
         assert process.communicate(timeout=60)[0] == want
         assert process.returncode == 0
+
+
+FORKED = """
+import os
+import numpy as np
+import vectorloom as vl
+x = np.random.default_rng(0).standard_normal((5000, 32)).astype(np.float32)
+index = vl.index.Exact(n_jobs=2).fit(x)
+want = index.search(x[:50]).ids.tolist()
+child = os.fork()
+if child == 0:
+    os._exit(0 if index.search(x[:50]).ids.tolist() == want else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert index.search(x[:50]).ids.tolist() == want
+"""
+
+
+@linux
+def test_a_forked_child_searches_what_its_parent_built() -> None:
+    finished(FORKED)
+
+
+def test_many_threads_may_search_one_index_at_once(rng) -> None:
+    x = rng.standard_normal((5000, 24)).astype(np.float32)
+    index = vl.index.Exact().fit(x, [f"k{i * 7 % 5000:05d}" for i in rng.permutation(5000)])
+    want = index.search(x[:40]).ids.tolist()
+    fresh = pickle.loads(pickle.dumps(index))  # its screen is built by whoever searches first
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: fresh.search(x[:40]).ids.tolist(), range(12)))
+    assert all(answer == want for answer in answers)

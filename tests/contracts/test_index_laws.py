@@ -239,6 +239,7 @@ def test_remove_hides_rows_and_keeps_the_others(case: Case, rng) -> None:
         if case.exhaustive:
             assert_answers(index.search(queries, 20), x, range(n), queries, 20, alive)
         assert int(part[0]) not in index
+        assert (index.search(queries, 5, where=part).counts == 0).all()
         with pytest.raises(vl.ParameterError, match="not in this index"):
             index.get(part[:1])
     np.testing.assert_array_equal(index.get(index.ids_), case.new().fit(x).get(index.ids_))

@@ -72,13 +72,21 @@ class ExactModel(RuleBasedStateMachine):
             self.index = vl.open(Path(folder) / "a.vl", verify=True).copy()
 
     @precondition(lambda self: hasattr(self.index, "_store"))
-    @rule(k=st.integers(1, 12), share=st.sampled_from([None, 0.0, 0.1, 0.5, 1.0]))
-    def search(self, k, share) -> None:
+    @rule(
+        k=st.integers(1, 12),
+        share=st.sampled_from([None, 0.0, 0.1, 0.5, 1.0]),
+        by_ids=st.booleans(),
+    )
+    def search(self, k, share, by_ids) -> None:
         ids = self.index.ids_.tolist()
         x = np.array([self.rows[id_] for id_ in ids])
         queries = self.case.vectors(self.rng, 2, DIM)
         mask = None if share is None else self.rng.random(len(ids)) < share
-        hits = self.index.search(queries, k, where=mask)
+        where = mask
+        if mask is not None and by_ids:  # and with ids that are not there, or not any more
+            absent = [key for key in self.keys if key not in self.rows]
+            where = absent + [id_ for id_, keep in zip(ids, mask, strict=True) if keep]
+        hits = self.index.search(queries, k, where=where)
         if len(ids):
             assert_answers(hits, x, ids, queries, k, mask)
         else:
