@@ -394,6 +394,28 @@ def test_an_index_of_no_rows_is_fine_when_its_dimension_is_known() -> None:
     assert len(index.add(GOOD)) == 3
 
 
+def test_an_index_of_no_rows_takes_ids_of_either_type() -> None:
+    index = Exact().fit(np.empty((0, 3)))
+    assert index.add(GOOD, list("abc")).ids_.tolist() == ["a", "b", "c"]
+    index.remove(list("abc"))
+    assert index.search(GOOD, 1).ids.tolist() == [[None]] * 3
+
+
+def test_parameters_set_after_the_fit_count_from_the_next_one(tmp_path) -> None:
+    index = Exact(metric="l2", dtype="float16").fit(GOOD)
+    before = index.search(GOOD, 2)
+    index.set_params(metric="ip", dtype="int8", screen=None)
+    after = index.search(GOOD, 2)
+    assert after.metric == "l2"
+    np.testing.assert_array_equal(after.distances, before.distances)
+    assert index.range_search(GOOD, 0.0).metric == "l2"
+    index.save(tmp_path / "a.vl")
+    opened = vl.open(tmp_path / "a.vl")
+    assert (opened.metric, opened.dtype) == ("l2", "float16")
+    np.testing.assert_array_equal(opened.search(GOOD, 2).distances, before.distances)
+    assert index.fit(GOOD).search(GOOD, 2).metric == "ip"
+
+
 def test_ids_at_the_ends_of_int64_work_and_none_is_made_up_beyond() -> None:
     low, high = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     index = Exact(metric="l2").fit(GOOD, [high, low, 0])

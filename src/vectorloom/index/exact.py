@@ -16,7 +16,7 @@ from vectorloom.index.encoding import encode, resolve_kind
 from vectorloom.index.filters import position_masks
 from vectorloom.index.hits import Hits, RangeHits, distances_from_scores, narrow_scores, pad_hits
 from vectorloom.index.memory import require_memory
-from vectorloom.index.rowids import IntIds, StrIds
+from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
 from vectorloom.index.stored import read_store, write_store
 from vectorloom.io.container import Container, register_loader
@@ -125,12 +125,7 @@ class Exact(Estimator):
         n_jobs = check_jobs(self.n_jobs)
         rows = encode(X, kind, n_jobs=n_jobs)
         wanted = as_ids(ids, len(rows.values))
-        empty: IntIds | StrIds = (
-            IntIds(np.empty(0, np.int64))
-            if wanted.dtype == np.int64
-            else StrIds(np.empty(0, object))
-        )
-        store = RowStore(kind, self.metric, rows.dim, empty, policy)
+        store = RowStore(kind, self.metric, rows.dim, no_ids_like(wanted), policy)
         store.extend(rows, wanted, np.empty(0, np.int64), "X", n_jobs)
         self._store = store
         return self
@@ -219,17 +214,18 @@ class Exact(Estimator):
         Marks the rows, and rewrites all when more than a third are marked; `save` always does.
         """
         check_choice("missing", missing, ("raise", "ignore"))
-        store = self._writable()
-        positions = store.find(as_ids(ids))
+        store, n_jobs = self._writable(), check_jobs(self.n_jobs)
+        wanted = as_ids(ids)
+        positions = store.find(wanted)
         absent = positions < 0
         if missing == "raise" and absent.any():
             raise ParameterError(
-                self._absent(as_ids(ids)[absent], "Nothing was removed; ")
+                self._absent(wanted[absent], "Nothing was removed; ")
                 + " Pass missing='ignore' to remove the others."
             )
         found = positions[~absent]
         store.kill(found)
-        store.tidy(check_jobs(self.n_jobs))
+        store.tidy(n_jobs)
         return len(found)
 
     # ---- reading -------------------------------------------------------------------------------
@@ -344,7 +340,7 @@ class Exact(Estimator):
             )
         positions, scores, counts = top(store, packed, width, masks, n_jobs)
         ids = store.ids.take(positions[positions >= 0])
-        return pad_hits(ids, positions, scores, counts, k, self.metric)
+        return pad_hits(ids, positions, scores, counts, k, store.metric)
 
     def range_search(self, queries: Any, radius: Any, where: Any = None) -> RangeHits:
         """Return every row within a distance of each query.
@@ -371,10 +367,10 @@ class Exact(Estimator):
         lims, positions, scores = within(store, packed, limits, masks, n_jobs)
         return RangeHits(
             lims,
-            distances_from_scores(scores, self.metric),
+            distances_from_scores(scores, store.metric),
             store.ids.take(positions),
             narrow_scores(scores),
-            self.metric,
+            store.metric,
         )
 
     # ---- saving --------------------------------------------------------------------------------
@@ -400,7 +396,9 @@ class Exact(Estimator):
         store, n_jobs = self._fitted(), check_jobs(self.n_jobs)
         if not store.read_only:
             store.tidy(n_jobs, fully=True)
-        write_store(path, KIND, self.get_params() | {"dtype": store.kind}, store, n_jobs)
+        # As fitted: parameters that were set since then count from the next fit on.
+        fitted = {"metric": store.metric, "dtype": store.kind, "screen": store.policy}
+        write_store(path, KIND, self.get_params() | fitted, store, n_jobs)
 
     @classmethod
     def _from_container(cls, file: Container) -> Exact:
@@ -456,7 +454,9 @@ class Exact(Estimator):
                 raise ParameterError("there are no int64 ids left after the largest one; pass ids.")
             return np.arange(store.next_id, store.next_id + n, dtype=np.int64)
         wanted = as_ids(ids, n)
-        if len(wanted) and (wanted.dtype == np.int64) != (store.ids.dtype == "int64"):
+        if store.n == 0 and store.next_id == 0:
+            store.ids = no_ids_like(wanted)  # nothing was held yet that could fix their type
+        elif len(wanted) and (wanted.dtype == np.int64) != (store.ids.dtype == "int64"):
             got = "int64" if wanted.dtype == np.int64 else "str"
             raise ParameterError(
                 f"ids are {got} and this index has {store.ids.dtype} ids; ids must be of one type."

@@ -213,5 +213,12 @@ class StrIds:
         return arrays
 
 
+def no_ids_like(ids: NDArray[Any]) -> IntIds | StrIds:
+    """Return the holder of no ids, for ids of this type."""
+    if ids.dtype == np.int64:
+        return IntIds(np.empty(0, np.int64))
+    return StrIds(np.empty(0, object))
+
+
 def _ascend(values: NDArray[Any]) -> bool:
     return bool((values[1:] > values[:-1]).all())
