@@ -15,7 +15,8 @@ import pytest
 
 from vectorloom import progress as module
 from vectorloom.errors import ParameterError, VectorloomError
-from vectorloom.progress import ProgressState, format_rate, format_seconds, progress
+from vectorloom.progress import ProgressState, progress
+from vectorloom.readable import format_bytes, format_rate, format_seconds
 
 
 class Clock:
@@ -183,6 +184,19 @@ def test_seconds_are_rounded_into_the_next_form(seconds: float, text: str) -> No
 )
 def test_rates_keep_three_digits(rate: float, text: str) -> None:
     assert format_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (5 * 2**40, "5.0 TiB")],
+)
+def test_sizes_are_in_binary_units(n: int, text: str) -> None:
+    assert format_bytes(n) == text
+
+
+def test_bytes_are_shown_as_sizes() -> None:
+    state = ProgressState("reading", 3 << 20, 6 << 20, "bytes", 1.0, 1.5 * 2**20, 2.0)
+    assert str(state) == "3.0 MiB/6.0 MiB · 1.5 MiB/s · 2.0 s left"
 
 
 # Callbacks

@@ -16,7 +16,7 @@ from pathlib import Path
 PYTHON_LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(line.split())
     for line in (
-        "errors _core",
+        "errors readable _core",
         "estimator progress threads",
         "vectors",
         "io",

@@ -37,6 +37,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from vectorloom.errors import ParameterError
+from vectorloom.readable import format_bytes, format_count, format_rate, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,12 +118,15 @@ class ProgressState:
 
     def __str__(self) -> str:
         """Return the counts, rate, time and metrics on one line, without the description."""
-        count = f"{self.done:,}" if self.total is None else f"{self.done:,}/{self.total:,}"
+        amounts = [self.done] if self.total is None else [self.done, self.total]
+        count = "/".join(format_count(amount, self.unit) for amount in amounts)
+        unit = "" if self.unit == "bytes" else f" {self.unit}"  # a size names its own
         # A step that cannot tell how far it is has only its time to show.
-        parts = [f"{count} {self.unit}"] if self.done or self.total is not None else []
+        parts = [count + unit] if self.done or self.total is not None else []
         if self.rate:
+            fast = format_bytes(self.rate) if self.unit == "bytes" else format_rate(self.rate)
             slow = f"{format_seconds(1 / self.rate)} each"
-            parts.append(slow if self.rate < 1 else f"{format_rate(self.rate)} {self.unit}/s")
+            parts.append(slow if self.rate < 1 else f"{fast}{unit}/s")
         if self.status == "running" and self.eta is not None:
             parts.append(f"{format_seconds(self.eta)} left")
         else:
@@ -487,32 +491,6 @@ def _finite(value: float | None, digits: int = 3) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return round(value, digits)
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration for people: ``0.4 s``, ``12 s``, ``3:05``, ``1:02:05``.
-
-    Examples
-    --------
-    >>> format_seconds(0.42), format_seconds(185), format_seconds(3725)
-    ('0.4 s', '3:05', '1:02:05')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}:{rest:02d}"
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def format_rate(rate: float) -> str:
-    """Return a rate with three digits that mean something: ``4.2``, ``12.3``, ``12,345``."""
-    if rate >= 100:
-        return f"{rate:,.0f}"
-    return f"{rate:.3g}"
 
 
 _display = _Display()

@@ -219,11 +219,3 @@ def test_closed_standard_output_is_1_with_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("vectorloom: standard output is closed")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("n", "text"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (5 * 2**40, "5.0 TiB")],
-)
-def test_sizes_are_in_binary_units(n: int, text: str) -> None:
-    assert output.format_bytes(n) == text

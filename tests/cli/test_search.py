@@ -130,7 +130,7 @@ def test_blocks_of_queries_change_no_answer(
     result = search(files[0], files[0], "--json")
     assert result.stdout == whole
     events = records(result.stderr)
-    assert {event["progress"] for event in events} == {"reading rows.npy", "searching"}
+    assert {event["progress"] for event in events} == {"loading rows.npy", "searching"}
     assert (events[-1]["status"], events[-1]["done"], events[-1]["total"]) == ("done", 200, 200)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vectorloom.cli.output import DebugOption, JsonOption, format_bytes, job
+from vectorloom.cli.output import DebugOption, JsonOption, job
 from vectorloom.progress import progress
+from vectorloom.readable import format_bytes
 
 if TYPE_CHECKING:
     from vectorloom.io import Vectors
@@ -47,8 +48,9 @@ def convert(
     Ids and metadata go along. A format that cannot hold them is refused, unless they are dropped.
     """
     with job(as_json=as_json, debug=debug) as out:
-        found = _read(source, dtype, vectors, ids, drop_ids, drop_metadata)
-        report = _write(found, source, target, file_format)
+        with progress(f"converting {source.name}"):
+            found = _read(source, dtype, vectors, ids, drop_ids, drop_metadata)
+            report = _write(found, source, target, file_format)
         if as_json:
             out.document(report)
         else:
@@ -71,16 +73,14 @@ def _read(
 
     if drop_ids and ids is not None:
         raise typer.BadParameter("--ids and --drop-ids exclude each other.")
-    with progress(f"reading {source.name}"):
-        found = vl.read(source, vectors=vectors, ids=False if drop_ids else ids, dtype=dtype)
+    found = vl.read(source, vectors=vectors, ids=False if drop_ids else ids, dtype=dtype)
     return dataclasses.replace(found, metadata=None) if drop_metadata else found
 
 
 def _write(found: Vectors, source: Path, target: Path, file_format: str | None) -> dict[str, Any]:
     import vectorloom as vl
 
-    with progress(f"writing {target.name}"):
-        vl.write(target, found.values, ids=found.ids, metadata=found.metadata, format=file_format)
+    vl.write(target, found.values, ids=found.ids, metadata=found.metadata, format=file_format)
     return {
         "source": str(source),
         "target": str(target),

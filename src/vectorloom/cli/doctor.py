@@ -17,11 +17,11 @@ from vectorloom.cli.output import (
     Output,
     bullet,
     facts,
-    format_bytes,
     job,
     note,
 )
 from vectorloom.errors import VectorloomError
+from vectorloom.readable import format_bytes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from vectorloom.cli.output import DebugOption, JsonOption, Output, facts, format_bytes, job, plain
+from vectorloom.cli.output import DebugOption, JsonOption, Output, facts, job, plain
+from vectorloom.readable import format_bytes
 
 # Keys of the description that are shown by another name, or as a size.
 _NAMES = {"bytes": "size", "file_size": "size"}

@@ -258,17 +258,3 @@ def bullet(mark: str, style: str, message: str) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_row("", Text(mark, style=style), Text(message))
     return grid
-
-
-def format_bytes(n: float) -> str:
-    """Return a size for people, in binary units.
-
-    Examples
-    --------
-    >>> format_bytes(512), format_bytes(1536), format_bytes(3 * 2**30)
-    ('512 bytes', '1.5 KiB', '3.0 GiB')
-    """
-    if n < 1024:
-        return f"{n:.0f} bytes"
-    power = min(4, int(math.log2(n) // 10))
-    return f"{n / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"

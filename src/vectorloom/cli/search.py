@@ -124,7 +124,7 @@ def _index(
             index.n_jobs = jobs
         return index
     chosen = metric or "cosine"
-    with progress(f"reading {path.name}"):
+    with progress(f"loading {path.name}"):
         found = vl.read(path, vectors=vectors, ids=ids)
         dtype = "bits" if chosen == "hamming" else _storage(found.values.dtype.name)
         index = vl.index.Exact(metric=chosen, dtype=dtype, n_jobs=jobs)
