@@ -10,6 +10,7 @@ namespace vl {
 void bind_errors(nanobind::module_& m);
 void bind_base(nanobind::module_& m);
 void bind_kernels(nanobind::module_& m);
+void bind_panels(nanobind::module_& kernels);
 void bind_index(nanobind::module_& m);
 
 }  // namespace vl

@@ -332,6 +332,7 @@ void bind_kernels(nb::module_& m) {
   bind_threads(kernels);
   bind_random(kernels);
   bind_float16(kernels);
+  bind_panels(kernels);
 }
 
 }  // namespace vl

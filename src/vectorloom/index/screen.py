@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 8192
 TRIAL_QUERIES = 256
-# A panel whose head survives is completed for one query at a time, without the reuse of rows that a block
-# of queries has: about this many times the cost of a dimension in the head.
-TAIL_COST = 1.4
+# A panel whose head survives is completed for the queries it survives for, with less reuse of rows than a
+# block of all queries has: about this many times the cost of a dimension in the head.
+TAIL_COST = 1.2
 STEP = 64  # dimensions; one AMX tile row of int8
 
 
