@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SKIPPED = {
-    ".git", ".venv", "build", "dist", "site", "out", "vectorloom-demo", "__pycache__", "node_modules",
-    ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
+    ".git", ".venv", "build", "dist", "site", "out", "vectorloom-demo", "__pycache__",
+    "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
 }  # fmt: skip
 TEXT = {
     ".py", ".pyi", ".cc", ".h", ".cmake", ".toml", ".md", ".yml", ".yaml", ".json", ".sh", ".cff",
