@@ -21,7 +21,7 @@ def doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     """Run the command in a process of its own: the CPU level is chosen once for each."""
     clean = {k: v for k, v in os.environ.items() if k not in ("VECTORLOOM_SIMD", "OMP_NUM_THREADS")}
     return subprocess.run(
-        [sys.executable, "-m", "vectorloom.cli", "doctor", *arguments],
+        [sys.executable, "-m", "vectorloom", "doctor", *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -22,7 +22,7 @@ def vectorloom(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does, off-terminal."""
     return subprocess.run(
-        [sys.executable, "-m", "vectorloom.cli", *arguments],
+        [sys.executable, "-m", "vectorloom", *arguments],
         input=stdin,
         capture_output=True,
         text=True,

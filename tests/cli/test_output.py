@@ -214,7 +214,7 @@ def test_full_disk_is_1_with_one_line() -> None:
 
 
 def test_closed_standard_output_is_1_with_one_line() -> None:
-    command = f'"{sys.executable}" -m vectorloom.cli info missing.npy >&-'
+    command = f'"{sys.executable}" -m vectorloom info missing.npy >&-'
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("vectorloom: standard output is closed")

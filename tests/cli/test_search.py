@@ -95,7 +95,7 @@ def test_on_a_terminal_the_answer_is_a_table_of_the_first_queries(
     np.save(tmp_path / "rows.npy", rows[:25])
     name = str(tmp_path / "rows.npy")
     terminal, slave = os.openpty()
-    command = [sys.executable, "-m", "vectorloom.cli", "search", name, name, "-k", "1"]
+    command = [sys.executable, "-m", "vectorloom", "search", name, name, "-k", "1"]
     with subprocess.Popen(command, stdout=slave, stderr=subprocess.PIPE, text=True) as process:
         os.close(slave)
         shown = read_terminal(terminal)
@@ -253,7 +253,7 @@ def test_broken_json_lines_name_the_line(text: str, error: type[Exception], word
 def test_interrupt_while_waiting_for_queries_is_130_with_one_line(files: tuple[str, str]) -> None:
     terminal, slave = os.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "vectorloom.cli", "search", files[0], "-"],
+        [sys.executable, "-m", "vectorloom", "search", files[0], "-"],
         stdin=slave,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
