@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vectorloom.demo.passages import STDLIB, Passage
 from vectorloom.demo.questions import Quality
-from vectorloom.demo.result import DemoResult, Question
+from vectorloom.demo.result import DemoResult, Question, counted
 from vectorloom.io.paths import replacing
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
@@ -69,8 +69,8 @@ def _lede(result: DemoResult) -> str:
     corpus = result.corpus
     return (
         f"{corpus.n_passages:,} passages from the documentation of "
-        f"{len(corpus.packages)} packages on this machine were gathered, turned into vectors "
-        "without any pretrained model, indexed, searched and measured in "
+        f"{counted(len(corpus.packages), 'package')} on this machine were gathered, turned into "
+        "vectors without any pretrained model, indexed, searched and measured in "
         f"{result.seconds['total']:.0f} seconds."
     )
 
@@ -146,7 +146,7 @@ def _quality(quality: Sequence[Quality]) -> str:
 
 _AXIS = (
     '<div class="axis"><div>'
-    + "".join(f"<span>{tick:g}</span>" for tick in (0, 0.2, 0.4, 0.6, 0.8, 1))
+    + "".join(f'<span style="left:{20 * fifth}%">{fifth / 5:g}</span>' for fifth in range(6))
     + "</div></div>"
 )
 
@@ -163,7 +163,7 @@ def _bar(method: str, value: float, interval: tuple[float, float]) -> str:
 
 
 def _fusion(quality: Sequence[Quality]) -> str:
-    by_name = {q.method.split()[0].strip(","): q.mrr_at_10 for q in quality}
+    by_name = {q.method.split()[0]: q.mrr_at_10 for q in quality}
     if not {"BM25", "both"} <= by_name.keys():
         return ""
     if by_name["both"] < by_name["BM25"]:

@@ -107,32 +107,37 @@ class DemoResult:
 
         head = Text.from_markup(
             f"[bold]{self.corpus.n_passages:,}[/] passages of Python documentation from "
-            f"{len(self.corpus.packages)} packages, learned, indexed and measured in "
+            f"{counted(len(self.corpus.packages), 'package')}, learned, indexed and measured in "
             f"[bold]{self.seconds['total']:.0f} s[/]\n"
         )
         report = Text(f"\nReport: {self.report}", overflow="fold")
-        return Group(head, _answers(self), Text(), _quality(self), Text(), _speed(self), report)
+        return Group(head, _answers(self), _quality(self), _speed(self), report)
 
 
-def _table(title: str, caption: str | None = None) -> Any:
+def counted(n: int, noun: str) -> str:
+    """Return ``"1 package"`` or ``"2 packages"``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _table() -> Any:
     from rich import box
     from rich.table import Table
 
-    return Table(
-        title=title,
-        caption=caption,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        title_style="bold",
-        caption_justify="left",
-        pad_edge=False,
-    )
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _section(title: str, table: Any, caption: str = "") -> Any:
+    """Put lines above and below a table: as its own title they would wrap at its width."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(Text(f"\n{title}", style="bold"), table, Text(caption, style="dim"))
 
 
 def _answers(result: DemoResult) -> Any:
     from rich.text import Text
 
-    table = _table("Questions")
+    table = _table()
     table.add_column("score", justify="right")
     table.add_column("found", overflow="fold")
     table.add_column("what it says", overflow="fold")
@@ -144,16 +149,12 @@ def _answers(result: DemoResult) -> Any:
             table.add_row(f"{answer.score:.2f}", Text(answer.title), Text(answer.summary[:120]))
         if not question.answers:
             table.add_row("", "nothing: no word of it occurs in the passages", "")
-    return table
+    return _section("Questions", table)
 
 
 def _quality(result: DemoResult) -> Any:
     n = result.quality[0].n_queries if result.quality else 0
-    table = _table(
-        f"Quality: find the rest of a docstring from its first sentence ({n:,} queries, "
-        f"{result.n_searched:,} passages)",
-        "± is half the 95 % bootstrap interval over the queries. Names are cut from both sides.",
-    )
+    table = _table()
     table.add_column("method")
     for name in ("MRR@10", "nDCG@10", "found in 10"):
         table.add_column(name, justify="right")
@@ -165,20 +166,26 @@ def _quality(result: DemoResult) -> Any:
             f"{q.ndcg_at_10:.3f} ± {half[1]:.3f}",
             f"{100 * q.found_at_10:.0f} %",
         )
-    return table
+    return _section(
+        f"Quality: find the rest of a docstring from its first sentence ({n:,} queries, "
+        f"{result.n_searched:,} passages)",
+        table,
+        "± is half the 95 % bootstrap interval over the queries. Names are cut from both sides.",
+    )
 
 
 def _speed(result: DemoResult) -> Any:
     first = result.speed[0]
-    table = _table(
-        f"Exact search: {first.n_vectors:,} vectors × {first.dim}, float32, k = {first.k}",
-        f"Same ids as the NumPy scan for {100 * result.same_answers:.2f} % of the queries. "
-        f"CPU level: {result.machine['simd_level']}.",
-    )
+    table = _table()
     table.add_column("method")
     table.add_column("queries given")
     table.add_column("threads", justify="right")
     table.add_column("queries/s", justify="right")
     for row in result.speed:
         table.add_row(row.method, row.mode, str(row.threads), f"{row.queries_per_s:,.0f}")
-    return table
+    return _section(
+        f"Exact search: {first.n_vectors:,} vectors × {first.dim}, float32, k = {first.k}",
+        table,
+        f"Same ids as the NumPy scan for {100 * result.same_answers:.2f} % of the queries. "
+        f"CPU level: {result.machine['simd_level']}.",
+    )

@@ -186,7 +186,7 @@ def _quality(
     rankings = {
         "BM25 (words)": by_words,
         "LatentSemantic (vectors)": by_vectors,
-        "both, rank fusion": fuse(by_words, by_vectors),
+        "both (rank fusion)": fuse(by_words, by_vectors),
     }
     return [
         measure(method, found, items.targets, random_state=random_state)
