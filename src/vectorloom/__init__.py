@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from vectorloom.index.hits import Hits
     from vectorloom.index.knn import knn_graph
     from vectorloom.io import Vectors, read, write
-    from vectorloom.io.container import open_any as open  # noqa: A004
+    from vectorloom.io.container import open_any as open
     from vectorloom.learn.encode import encode
 
 __version__ = "0.1.0"
 
-# Public name -> (module, attribute); imported at first use, so that `import vectorloom` stays quick.
+# Public name -> (module, attribute); imported at first use, so `import vectorloom` stays quick.
 _LAZY: dict[str, tuple[str, str | None]] = {
     "index": ("vectorloom.index", None),
     "io": ("vectorloom.io", None),
@@ -52,8 +52,8 @@ __all__ = [
     "NotFittedError",
     "ParameterError",
     "ShapeError",
-    "Vectors",
     "VectorloomError",
+    "Vectors",
     "encode",
     "estimate",
     "index",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Block products: each level, and the model of the AMX tiles, against integer and float64 arithmetic.
+"""Block products: each level and the model of the AMX tiles, against exact arithmetic.
 
 Error budget (core/simd/panel/README.md), u = 2**-24: int8 products 0; float32 products
 (dim + 2) u sum |q_i x_i|; bfloat16 products 2 (dim + 2) u sum |q_i x_i|.
@@ -118,7 +118,9 @@ def test_a_head_bound_rules_rows_out(panel_level: str) -> None:
     found = run_int8(panel_level, q, x, 16, limit=limit)  # tails claimed to be nothing
     assert set(found) == {
         (int(i), int(r))
-        for i, r in np.argwhere((head.reshape(33, 2, 16) >= limit[:, None, None]).any(2)[:, [0] * 16 + [1] * 16])
+        for i, r in np.argwhere(
+            (head.reshape(33, 2, 16) >= limit[:, None, None]).any(2)[:, [0] * 16 + [1] * 16]
+        )
         if exact[i, r] >= limit[i]
     }
 
@@ -140,7 +142,9 @@ def test_scales_and_biases_enter_the_value(panel_level: str) -> None:
 @pytest.mark.parametrize("kind", ["f32", "bf16"])
 @pytest.mark.parametrize("groups", GROUPS)
 @pytest.mark.parametrize("n", N_QUERIES)
-def test_float_products_stay_within_their_bound(panel_level: str, kind: str, groups: int, n: int) -> None:
+def test_float_products_stay_within_their_bound(
+    panel_level: str, kind: str, groups: int, n: int
+) -> None:
     rng = np.random.default_rng([n, groups])
     dim = groups if kind == "f32" else 2 * groups
     q = bf16(rng.standard_normal((n, dim)))
@@ -180,4 +184,6 @@ def test_a_level_the_host_lacks_is_refused() -> None:
 
 def test_shapes_are_checked() -> None:
     with pytest.raises(ShapeError, match="rows"):
-        kernels.panel_product("scalar", "f32", np.zeros((1, 64), np.uint8), np.zeros((3, 64), np.uint8))
+        kernels.panel_product(
+            "scalar", "f32", np.zeros((1, 64), np.uint8), np.zeros((3, 64), np.uint8)
+        )

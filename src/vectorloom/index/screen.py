@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rotation behind the fast int8 screen of exact search, and how much of it to test first.
 
-Rows are rotated so that their leading dimensions carry most of their length (principal directions of a
-sample), because then a product over the head alone already rules most rows out. Inside the head a random
-rotation spreads the length evenly, so that one int8 scale a row loses little. Any orthonormal matrix gives
-the same answers: only speed depends on this file.
+Rows are rotated so that their leading dimensions carry most of their length (principal directions
+of a sample), because then a product over the head alone already rules most rows out. Inside the
+head a random rotation spreads the length evenly, so that one int8 scale a row loses little. Any
+orthonormal matrix gives the same answers: only speed depends on this file.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 8192
 TRIAL_QUERIES = 256
-# A panel whose head survives is completed for the queries it survives for, with less reuse of rows than a
-# block of all queries has: about this many times the cost of a dimension in the head.
+# A panel whose head survives is completed for the queries it survives for, with less reuse of rows
+# than a block of all queries has: about this many times the cost of a dimension in the head.
 TAIL_COST = 1.2
 STEP = 64  # dimensions; one AMX tile row of int8
 
@@ -98,8 +98,8 @@ def _random_rotation(dim: int) -> NDArray[np.float64]:
 def _distance_to_orthonormal(rotation: FloatArray) -> float:
     """Bound of the spectral norm of P - O, O the orthonormal matrix nearest to P.
 
-    With singular values s of P, ||P - O|| = max |s - 1| <= max |s**2 - 1| = ||P P' - 1|| <= its Frobenius
-    norm; the last factor covers the rounding of this very computation.
+    With singular values s of P, ||P - O|| = max |s - 1| <= max |s**2 - 1| = ||P P' - 1|| <= its
+    Frobenius norm; the last factor covers the rounding of this very computation.
     """
     wide = rotation.astype(np.float64)
     return float(np.linalg.norm(wide @ wide.T - np.eye(len(wide)))) * 1.01 + 1e-12
