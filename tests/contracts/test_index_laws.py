@@ -75,7 +75,7 @@ def test_hits_unpack_as_ids_and_scores(case: Case, rng) -> None:
 
 
 @every_index
-@pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.9])
 def test_filter_returns_a_subset_and_all_that_match(case: Case, share, rng) -> None:
     n = 200
     x, queries = case.vectors(rng, n), case.vectors(rng, 5)

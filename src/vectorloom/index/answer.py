@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.index.encoding import encode_queries
+from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import distances_from_scores
 from vectorloom.index.store import RowStore, refuse_zero
 
@@ -17,7 +18,6 @@ from vectorloom.index.store import RowStore, refuse_zero
 # gather rows one by one costs about this many times what it costs to stream them.
 _FEW = 16
 
-Mask = NDArray[np.uint8] | None
 #: positions (n_queries, k) padded with -1, scores (n_queries, k) padded with -inf, counts
 Found = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
 #: lims (n_queries + 1,), positions (n_hits,), scores (n_hits,)
@@ -46,7 +46,7 @@ def top(
     store: RowStore,
     queries: NDArray[Any],
     k: int,
-    masks: Mask | list[Mask],
+    masks: Mask | QueryMasks,
     n_jobs: int | None,
 ) -> Found:
     """Return the k best positions of each query, best first.
@@ -58,7 +58,7 @@ def top(
         From `checked_queries`.
     k : int
         At most the number of living rows; 0 is fine.
-    masks : mask, None, or a list of one of these a query
+    masks : mask, None, or QueryMasks
         From `vectorloom.index.filters.position_masks`.
     n_jobs : int or None
 
@@ -66,12 +66,12 @@ def top(
     -------
     positions, scores, counts
     """
-    if not isinstance(masks, list):
+    if not isinstance(masks, QueryMasks):
         return _top(store, queries, k, masks, n_jobs)
     positions, scores, counts = _nothing(len(queries), k)
-    for i, mask in enumerate(masks):
+    for i in range(len(masks)):
         one = slice(i, i + 1)
-        positions[one], scores[one], counts[one] = _top(store, queries[one], k, mask, n_jobs)
+        positions[one], scores[one], counts[one] = _top(store, queries[one], k, masks[i], n_jobs)
     return positions, scores, counts
 
 
@@ -79,7 +79,7 @@ def within(
     store: RowStore,
     queries: NDArray[Any],
     radii: NDArray[np.float64],
-    masks: Mask | list[Mask],
+    masks: Mask | QueryMasks,
     n_jobs: int | None,
 ) -> Ranged:
     """Return the positions whose float32 distance is at most the radius of their query.
@@ -101,10 +101,10 @@ def within(
     # beyond the radius: a distance taken from an answer finds that answer again.
     slack = np.where(np.isfinite(radii), np.abs(radii) * 2.0**-22 + 1e-12, 0.0)
     thresholds = (1.0 if store.metric == "cosine" else 0.0) - (radii + slack)
-    if isinstance(masks, list):
+    if isinstance(masks, QueryMasks):
         parts = [
-            _within(store, queries[i : i + 1], thresholds[i : i + 1], mask, n_jobs)
-            for i, mask in enumerate(masks)
+            _within(store, queries[i : i + 1], thresholds[i : i + 1], masks[i], n_jobs)
+            for i in range(len(masks))
         ]
         lims = np.cumsum([0] + [len(part[1]) for part in parts])
         positions = np.concatenate([np.empty(0, np.int64)] + [part[1] for part in parts])

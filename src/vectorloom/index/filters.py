@@ -12,13 +12,39 @@ from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.index.rowids import IntIds, StrIds
 from vectorloom.vectors import as_ids
 
+Mask = NDArray[np.uint8] | None
+
+
+class QueryMasks:
+    """One mask a query, each made when it is asked for: all at once could be n_queries * n bytes.
+
+    Parameters
+    ----------
+    filters : list
+        None, a boolean mask or ids, one a query.
+    ids : IntIds or StrIds
+    live : ndarray of shape (n_positions,), uint8, or None
+    """
+
+    def __init__(self, filters: list[Any], ids: IntIds | StrIds, live: Mask) -> None:
+        self._filters = filters
+        self._ids = ids
+        self._live = live
+
+    def __len__(self) -> int:
+        return len(self._filters)
+
+    def __getitem__(self, query: int) -> Mask:
+        where = self._filters[query]
+        return self._live if where is None else _one_mask(where, self._ids, self._live)
+
 
 def position_masks(
     where: Any,
     ids: IntIds | StrIds,
-    live: NDArray[np.uint8] | None,
+    live: Mask,
     n_queries: int,
-) -> NDArray[np.uint8] | list[NDArray[np.uint8] | None] | None:
+) -> Mask | QueryMasks:
     """Return the rows that may be returned.
 
     Parameters
@@ -35,7 +61,7 @@ def position_masks(
 
     Returns
     -------
-    ndarray of shape (n_positions,), uint8, or None, or a list of these, one a query
+    ndarray of shape (n_positions,), uint8, or None, or QueryMasks
         None stands for all.
 
     Raises
@@ -61,7 +87,7 @@ def position_masks(
             "a "
             "query, or one mask or list of ids for all."
         )
-    return [live if each is None else _one_mask(each, ids, live) for each in filters]
+    return QueryMasks(filters, ids, live)
 
 
 def _per_query(where: Any) -> list[Any] | None:
@@ -74,9 +100,7 @@ def _per_query(where: Any) -> list[Any] | None:
     return None
 
 
-def _one_mask(
-    where: Any, ids: IntIds | StrIds, live: NDArray[np.uint8] | None
-) -> NDArray[np.uint8]:
+def _one_mask(where: Any, ids: IntIds | StrIds, live: Mask) -> NDArray[np.uint8]:
     array = np.asarray(where) if hasattr(where, "__array__") else None
     if array is None and isinstance(where, list | tuple) and where and isinstance(where[0], bool):
         array = np.asarray(where)
@@ -96,9 +120,7 @@ def _one_mask(
     return mask
 
 
-def _from_mask(
-    array: NDArray[np.bool_], n: int, live: NDArray[np.uint8] | None
-) -> NDArray[np.uint8]:
+def _from_mask(array: NDArray[np.bool_], n: int, live: Mask) -> NDArray[np.uint8]:
     n_rows = n if live is None else int(np.count_nonzero(live))
     if array.shape != (n_rows,):
         raise ShapeError(
