@@ -36,9 +36,9 @@ nb::dlpack::dtype dtype_named(const std::string& name, std::size_t* size) {
     std::size_t size;
   };
   static const Row table[] = {
-      {"float32", nb::dtype<float>(), 4},         {"float64", nb::dtype<double>(), 8},
-      {"uint8", nb::dtype<std::uint8_t>(), 1},    {"int8", nb::dtype<std::int8_t>(), 1},
-      {"uint16", nb::dtype<std::uint16_t>(), 2},  {"int32", nb::dtype<std::int32_t>(), 4},
+      {"float32", nb::dtype<float>(), 4},        {"float64", nb::dtype<double>(), 8},
+      {"uint8", nb::dtype<std::uint8_t>(), 1},   {"int8", nb::dtype<std::int8_t>(), 1},
+      {"uint16", nb::dtype<std::uint16_t>(), 2}, {"int32", nb::dtype<std::int32_t>(), 4},
       {"int64", nb::dtype<std::int64_t>(), 8},
   };
   for (const Row& row : table) {
@@ -47,11 +47,13 @@ nb::dlpack::dtype dtype_named(const std::string& name, std::size_t* size) {
       return row.dtype;
     }
   }
-  throw Error(ErrorKind::kParameter, "aligned_empty: dtype '" + name +
-                                         "' is not one of float32 float64 uint8 int8 uint16 int32 int64");
+  throw Error(ErrorKind::kParameter,
+              "aligned_empty: dtype '" + name +
+                  "' is not one of float32 float64 uint8 int8 uint16 int32 int64");
 }
 
-nb::ndarray<nb::numpy> aligned_empty(const std::vector<std::int64_t>& shape, const std::string& dtype) {
+nb::ndarray<nb::numpy> aligned_empty(const std::vector<std::int64_t>& shape,
+                                     const std::string& dtype) {
   std::size_t item = 0;
   const nb::dlpack::dtype type = dtype_named(dtype, &item);
   std::size_t count = 1;
@@ -59,7 +61,8 @@ nb::ndarray<nb::numpy> aligned_empty(const std::vector<std::int64_t>& shape, con
   for (const std::int64_t extent : shape) {
     if (extent < 0) throw Error(ErrorKind::kShape, "aligned_empty: negative extent in the shape");
     dims.push_back(static_cast<std::size_t>(extent));
-    if (__builtin_mul_overflow(count, static_cast<std::size_t>(extent), &count)) throw std::bad_alloc();
+    if (__builtin_mul_overflow(count, static_cast<std::size_t>(extent), &count))
+      throw std::bad_alloc();
   }
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, item, &bytes)) throw std::bad_alloc();
@@ -75,30 +78,35 @@ nb::ndarray<nb::numpy> aligned_empty(const std::vector<std::int64_t>& shape, con
 
 void bind_base(nb::module_& m) {
   set_interrupt_check(signal_arrived);
-  m.def("simd_level", [] { return std::string(simd_level_name(active_simd_level())); },
-        "The CPU level kernels use now.");
-  m.def("simd_levels",
-        [] {
-          std::vector<std::string> names;
-          for (const SimdLevel level : host_simd_levels()) names.emplace_back(simd_level_name(level));
-          return names;
-        },
-        "The CPU levels this host can run, weakest first.");
-  m.def("set_simd_level", [](const std::string& name) { set_simd_level(simd_level_from_name(name)); },
-        "name"_a, "Use the kernels of the named level from now on.");
-  m.def("kernel_levels",
-        [] {
-          nb::dict levels;
-          levels["pair"] = simd_level_name(pair_kernels().level);
-          levels["panel"] = simd_level_name(panel_kernels().level);
-          return levels;
-        },
-        "The CPU level of the kernels in use, for each family of kernels.");
+  m.def(
+      "simd_level", [] { return std::string(simd_level_name(active_simd_level())); },
+      "The CPU level kernels use now.");
+  m.def(
+      "simd_levels",
+      [] {
+        std::vector<std::string> names;
+        for (const SimdLevel level : host_simd_levels()) names.emplace_back(simd_level_name(level));
+        return names;
+      },
+      "The CPU levels this host can run, weakest first.");
+  m.def(
+      "set_simd_level", [](const std::string& name) { set_simd_level(simd_level_from_name(name)); },
+      "name"_a, "Use the kernels of the named level from now on.");
+  m.def(
+      "kernel_levels",
+      [] {
+        nb::dict levels;
+        levels["pair"] = simd_level_name(pair_kernels().level);
+        levels["panel"] = simd_level_name(panel_kernels().level);
+        return levels;
+      },
+      "The CPU level of the kernels in use, for each family of kernels.");
   m.def("cpu_features", &cpu_feature_string, "CPU features that matter here, space separated.");
   m.def("allowed_threads", &allowed_threads,
         "CPUs this process may use: affinity, cgroup quota and OMP_NUM_THREADS.");
-  m.def("resolve_jobs", [](std::optional<int> n_jobs) { return resolve_jobs(n_jobs.value_or(0)); },
-        "n_jobs"_a = nb::none(), "The number of threads that n_jobs stands for.");
+  m.def(
+      "resolve_jobs", [](std::optional<int> n_jobs) { return resolve_jobs(n_jobs.value_or(0)); },
+      "n_jobs"_a = nb::none(), "The number of threads that n_jobs stands for.");
   m.def("aligned_empty", &aligned_empty, "shape"_a, "dtype"_a,
         "Uninitialised array whose first byte lies on a 64-byte boundary.");
 }

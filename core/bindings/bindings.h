@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One bind_<verb> function a file; module.cc calls them all. Bindings convert, check and release the GIL;
-// they hold no algorithm.
+// One bind_<verb> function a file; module.cc calls them all. Bindings convert, check and release
+// the GIL; they hold no algorithm.
 #pragma once
 
 #include <nanobind/nanobind.h>

@@ -26,16 +26,18 @@ void translate(const std::exception_ptr& pointer, void*) {
   try {
     std::rethrow_exception(pointer);
   } catch (const Error& error) {
-    const nb::object type = nb::module_::import_("vectorloom.errors").attr(python_class(error.kind()));
+    const nb::object type =
+        nb::module_::import_("vectorloom.errors").attr(python_class(error.kind()));
     PyErr_SetString(type.ptr(), error.what());
   } catch (const Interrupted&) {
     // The signal handler has already set KeyboardInterrupt; keep it.
     if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
   } catch (const std::bad_alloc&) {
     const nb::object type = nb::module_::import_("vectorloom.errors").attr("CapacityError");
-    PyErr_SetString(type.ptr(),
-                    "the system refused the memory this job needs; see vectorloom.estimate for its size, "
-                    "then use fewer rows, a smaller dtype or a memory_limit");
+    PyErr_SetString(
+        type.ptr(),
+        "the system refused the memory this job needs; see vectorloom.estimate for its size, "
+        "then use fewer rows, a smaller dtype or a memory_limit");
   }
 }
 

@@ -67,17 +67,19 @@ class RowsView {
   RowsView(AnyMatrix values, const std::string& kind, std::optional<FloatVector> scales)
       : values_(std::move(values)), scales_(std::move(scales)) {
     rows_.kind = kind_named(kind);
-    static const nb::dlpack::dtype types[] = {nb::dtype<float>(),         nb::dtype<std::uint16_t>(),
-                                              nb::dtype<std::uint16_t>(), nb::dtype<std::int8_t>(),
-                                              nb::dtype<std::uint8_t>(),  nb::dtype<std::uint8_t>()};
+    static const nb::dlpack::dtype types[] = {
+        nb::dtype<float>(),       nb::dtype<std::uint16_t>(), nb::dtype<std::uint16_t>(),
+        nb::dtype<std::int8_t>(), nb::dtype<std::uint8_t>(),  nb::dtype<std::uint8_t>()};
     if (values_.dtype() != types[static_cast<int>(rows_.kind)]) {
-      throw Error(ErrorKind::kParameter, "Rows: the array's dtype does not store kind '" + kind + "'");
+      throw Error(ErrorKind::kParameter,
+                  "Rows: the array's dtype does not store kind '" + kind + "'");
     }
     rows_.data = values_.data();
     rows_.n = static_cast<std::int64_t>(values_.shape(0));
     rows_.dim = static_cast<std::int64_t>(values_.shape(1)) * (rows_.kind == Kind::kBits ? 8 : 1);
     if (scales_) {
-      require(static_cast<std::int64_t>(scales_->shape(0)) == rows_.n, "Rows: one scale a row is needed");
+      require(static_cast<std::int64_t>(scales_->shape(0)) == rows_.n,
+              "Rows: one scale a row is needed");
       rows_.scale = scales_->data();
     }
   }
@@ -111,26 +113,30 @@ const double* norms_of(const std::optional<DoubleVector>& norms, const Rows& row
 }
 
 ExactQuery exact_query(const RowsView& view, const std::optional<DoubleVector>& norms,
-                       const ScreenHolder* screen, const std::string& metric, const AnyMatrix& queries,
-                       const std::optional<ByteVector>& mask, const std::optional<IntVector>& ties,
-                       std::optional<int> n_jobs) {
+                       const ScreenHolder* screen, const std::string& metric,
+                       const AnyMatrix& queries, const std::optional<ByteVector>& mask,
+                       const std::optional<IntVector>& ties, std::optional<int> n_jobs) {
   ExactQuery query;
   query.rows = view.rows();
   query.metric = metric_named(metric);
   query.norms = norms_of(norms, query.rows, query.metric);
   const bool bits = query.rows.kind == Kind::kBits;
   if (queries.dtype() != (bits ? nb::dtype<std::uint8_t>() : nb::dtype<float>())) {
-    throw Error(ErrorKind::kParameter, bits ? "queries: packed uint8 expected" : "queries: float32 expected");
+    throw Error(ErrorKind::kParameter,
+                bits ? "queries: packed uint8 expected" : "queries: float32 expected");
   }
   require(static_cast<std::int64_t>(queries.shape(1)) * (bits ? 8 : 1) == query.rows.dim,
           "queries: another dimension than the rows");
   if (screen != nullptr) {
-    require(screen->screen->shape().n == query.rows.n && screen->screen->shape().dim == query.rows.dim,
-            "screen: made for other rows");
+    require(
+        screen->screen->shape().n == query.rows.n && screen->screen->shape().dim == query.rows.dim,
+        "screen: made for other rows");
     query.screen = screen->screen.get();
   }
-  if (mask) require(static_cast<std::int64_t>(mask->shape(0)) == query.rows.n, "mask: one byte a row");
-  if (ties) require(static_cast<std::int64_t>(ties->shape(0)) == query.rows.n, "tie_keys: one a row");
+  if (mask)
+    require(static_cast<std::int64_t>(mask->shape(0)) == query.rows.n, "mask: one byte a row");
+  if (ties)
+    require(static_cast<std::int64_t>(ties->shape(0)) == query.rows.n, "tie_keys: one a row");
   query.queries = queries.data();
   query.n_queries = static_cast<std::int64_t>(queries.shape(0));
   query.mask = mask ? mask->data() : nullptr;
@@ -139,9 +145,9 @@ ExactQuery exact_query(const RowsView& view, const std::optional<DoubleVector>& 
   return query;
 }
 
-nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms, const ScreenHolder* screen,
-                 const std::string& metric, AnyMatrix queries, std::int64_t k,
-                 std::optional<ByteVector> mask, std::optional<IntVector> ties,
+nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms,
+                 const ScreenHolder* screen, const std::string& metric, AnyMatrix queries,
+                 std::int64_t k, std::optional<ByteVector> mask, std::optional<IntVector> ties,
                  std::optional<int> n_jobs) {
   const ExactQuery query = exact_query(rows, norms, screen, metric, queries, mask, ties, n_jobs);
   require(k >= 0, "k: must not be negative");
@@ -154,15 +160,17 @@ nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms, const 
     const nb::gil_scoped_release release;
     exact_search(query, k, positions.data(), scores.data(), counts.data());
   }
-  return nb::make_tuple(owned(std::move(positions), {n, width}), owned(std::move(scores), {n, width}),
-                        owned(std::move(counts), {n}));
+  return nb::make_tuple(owned(std::move(positions), {n, width}),
+                        owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
 }
 
 nb::tuple range(const RowsView& rows, std::optional<DoubleVector> norms, const ScreenHolder* screen,
                 const std::string& metric, AnyMatrix queries, DoubleVector threshold,
-                std::optional<ByteVector> mask, std::optional<IntVector> ties, std::optional<int> n_jobs) {
+                std::optional<ByteVector> mask, std::optional<IntVector> ties,
+                std::optional<int> n_jobs) {
   const ExactQuery query = exact_query(rows, norms, screen, metric, queries, mask, ties, n_jobs);
-  require(static_cast<std::int64_t>(threshold.shape(0)) == query.n_queries, "threshold: one a query");
+  require(static_cast<std::int64_t>(threshold.shape(0)) == query.n_queries,
+          "threshold: one a query");
   RangeResult result;
   {
     const nb::gil_scoped_release release;
@@ -170,17 +178,20 @@ nb::tuple range(const RowsView& rows, std::optional<DoubleVector> norms, const S
   }
   const std::size_t n = result.positions.size();
   const std::size_t n_limits = result.limits.size();
-  return nb::make_tuple(owned(std::move(result.limits), {n_limits}), owned(std::move(result.positions), {n}),
+  return nb::make_tuple(owned(std::move(result.limits), {n_limits}),
+                        owned(std::move(result.positions), {n}),
                         owned(std::move(result.scores), {n}));
 }
 
-nb::tuple knn_graph(const RowsView& view, std::optional<DoubleVector> norms, const ScreenHolder* screen,
-                    const std::string& metric, std::int64_t k, std::optional<int> n_jobs) {
+nb::tuple knn_graph(const RowsView& view, std::optional<DoubleVector> norms,
+                    const ScreenHolder* screen, const std::string& metric, std::int64_t k,
+                    std::optional<int> n_jobs) {
   const Rows& rows = view.rows();
   const Metric m = metric_named(metric);
   const double* row_norm = norms_of(norms, rows, m);
   require(k >= 0, "k: must not be negative");
-  if (screen != nullptr) require(screen->screen->shape().n == rows.n, "screen: made for other rows");
+  if (screen != nullptr)
+    require(screen->screen->shape().n == rows.n, "screen: made for other rows");
   const auto n = static_cast<std::size_t>(rows.n);
   const auto width = static_cast<std::size_t>(k);
   std::vector<std::int64_t> positions(n * width);
@@ -190,7 +201,8 @@ nb::tuple knn_graph(const RowsView& view, std::optional<DoubleVector> norms, con
     exact_knn_graph(rows, row_norm, screen != nullptr ? screen->screen.get() : nullptr, m, k,
                     resolve_jobs(n_jobs.value_or(0)), positions.data(), scores.data());
   }
-  return nb::make_tuple(owned(std::move(positions), {n, width}), owned(std::move(scores), {n, width}));
+  return nb::make_tuple(owned(std::move(positions), {n, width}),
+                        owned(std::move(scores), {n, width}));
 }
 
 nb::ndarray<nb::numpy, double> scores_of(const RowsView& view, FloatMatrix queries,
@@ -200,7 +212,8 @@ nb::ndarray<nb::numpy, double> scores_of(const RowsView& view, FloatMatrix queri
   const Metric m = metric_named(metric);
   require(static_cast<std::int64_t>(queries.shape(1)) == rows.dim, "queries: another dimension");
   for (std::size_t i = 0; i < positions.shape(0); ++i) {
-    require(positions.data()[i] >= 0 && positions.data()[i] < rows.n, "positions: outside the rows");
+    require(positions.data()[i] >= 0 && positions.data()[i] < rows.n,
+            "positions: outside the rows");
   }
   const auto n = static_cast<std::int64_t>(queries.shape(0));
   const auto width = static_cast<std::int64_t>(positions.shape(0));
@@ -225,20 +238,23 @@ nb::tuple quantize_int8(FloatMatrix x, std::optional<int> n_jobs) {
   {
     const nb::gil_scoped_release release;
     constexpr std::int64_t kBlock = 1024;
-    parallel_for((n + kBlock - 1) / kBlock, resolve_jobs(n_jobs.value_or(0)), [&](std::int64_t task, int) {
-      const std::int64_t last = std::min(n, (task + 1) * kBlock);
-      for (std::int64_t r = task * kBlock; r < last; ++r) {
-        const float* row = x.data() + r * dim;
-        float largest = 0.0F;
-        for (std::int64_t d = 0; d < dim; ++d) largest = std::max(largest, std::abs(row[d]));
-        const float scale = largest > 0.0F ? largest / 127.0F : 1.0F;
-        scales[static_cast<std::size_t>(r)] = scale;
-        for (std::int64_t d = 0; d < dim; ++d) {
-          const float code = std::min(127.0F, std::max(-127.0F, row[d] / scale));
-          codes[static_cast<std::size_t>(r * dim + d)] = static_cast<std::int8_t>(std::lrintf(code));
-        }
-      }
-    });
+    parallel_for((n + kBlock - 1) / kBlock, resolve_jobs(n_jobs.value_or(0)),
+                 [&](std::int64_t task, int) {
+                   const std::int64_t last = std::min(n, (task + 1) * kBlock);
+                   for (std::int64_t r = task * kBlock; r < last; ++r) {
+                     const float* row = x.data() + r * dim;
+                     float largest = 0.0F;
+                     for (std::int64_t d = 0; d < dim; ++d)
+                       largest = std::max(largest, std::abs(row[d]));
+                     const float scale = largest > 0.0F ? largest / 127.0F : 1.0F;
+                     scales[static_cast<std::size_t>(r)] = scale;
+                     for (std::int64_t d = 0; d < dim; ++d) {
+                       const float code = std::min(127.0F, std::max(-127.0F, row[d] / scale));
+                       codes[static_cast<std::size_t>(r * dim + d)] =
+                           static_cast<std::int8_t>(std::lrintf(code));
+                     }
+                   }
+                 });
   }
   return nb::make_tuple(owned(std::move(codes), {x.shape(0), x.shape(1)}),
                         owned(std::move(scales), {x.shape(0)}));
@@ -249,7 +265,8 @@ nb::ndarray<nb::numpy, float> decode(const RowsView& view, IntVector positions) 
   const std::size_t n = positions.shape(0);
   std::vector<float> out(n * static_cast<std::size_t>(rows.dim));
   for (std::size_t i = 0; i < n; ++i) {
-    require(positions.data()[i] >= 0 && positions.data()[i] < rows.n, "positions: outside the rows");
+    require(positions.data()[i] >= 0 && positions.data()[i] < rows.n,
+            "positions: outside the rows");
   }
   {
     const nb::gil_scoped_release release;
@@ -270,9 +287,10 @@ nb::ndarray<nb::numpy, double> norms_array(const RowsView& view, std::optional<i
   return owned(std::move(out), {n});
 }
 
-ScreenHolder build_screen(const RowsView& rows, std::optional<DoubleVector> norms, const std::string& metric,
-                          FloatMatrix rotation, double rotation_error, int head_dims,
-                          std::optional<FloatVector> center, std::optional<int> n_jobs) {
+ScreenHolder build_screen(const RowsView& rows, std::optional<DoubleVector> norms,
+                          const std::string& metric, FloatMatrix rotation, double rotation_error,
+                          int head_dims, std::optional<FloatVector> center,
+                          std::optional<int> n_jobs) {
   const Metric m = metric_named(metric);
   const double* row_norm = norms_of(norms, rows.rows(), m);
   const std::int64_t dim = rows.rows().dim;
@@ -280,7 +298,8 @@ ScreenHolder build_screen(const RowsView& rows, std::optional<DoubleVector> norm
               static_cast<std::int64_t>(rotation.shape(0)) == (dim + 63) / 64 * 64,
           "rotation: shape (dim rounded up to 64, dim) expected");
   require((m == Metric::kL2) == center.has_value(), "center: needed for l2 and only there");
-  if (center) require(static_cast<std::int64_t>(center->shape(0)) == dim, "center: one value a dimension");
+  if (center)
+    require(static_cast<std::int64_t>(center->shape(0)) == dim, "center: one value a dimension");
   ScreenHolder holder;
   const nb::gil_scoped_release release;
   holder.screen = std::make_unique<Screen>(m, dim, head_dims / 4, rotation.data(), rotation_error,
@@ -312,7 +331,8 @@ nb::dict screen_arrays(nb::handle_t<ScreenHolder> self) {
   out["tail"] = view_of(s.tail(), {rows}, self);
   if (s.bias() != nullptr) out["bias"] = view_of(s.bias(), {rows}, self);
   out["blocks"] = view_of(reinterpret_cast<const float*>(s.blocks()), {blocks, 4}, self);
-  std::vector<double> shape = {static_cast<double>(s.shape().n), static_cast<double>(s.shape().groups),
+  std::vector<double> shape = {static_cast<double>(s.shape().n),
+                               static_cast<double>(s.shape().groups),
                                static_cast<double>(s.shape().head_groups), s.shape().kappa,
                                static_cast<double>(static_cast<int>(s.shape().metric))};
   out["shape"] = owned(std::move(shape), {5});
@@ -320,16 +340,19 @@ nb::dict screen_arrays(nb::handle_t<ScreenHolder> self) {
 }
 
 template <class T, int N>
-const T* array_named(const nb::dict& arrays, const char* name, std::initializer_list<std::int64_t> shape) {
+const T* array_named(const nb::dict& arrays, const char* name,
+                     std::initializer_list<std::int64_t> shape) {
   using Array = nb::ndarray<const T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
   Array array;
   if (!arrays.contains(name) || !nb::try_cast<Array>(arrays[name], array, false)) {
-    throw Error(ErrorKind::kFormat, std::string("screen: array '") + name + "' is missing or of another type");
+    throw Error(ErrorKind::kFormat,
+                std::string("screen: array '") + name + "' is missing or of another type");
   }
   std::size_t axis = 0;
   for (const std::int64_t extent : shape) {
     if (static_cast<std::int64_t>(array.shape(axis++)) != extent) {
-      throw Error(ErrorKind::kFormat, std::string("screen: array '") + name + "' has another shape");
+      throw Error(ErrorKind::kFormat,
+                  std::string("screen: array '") + name + "' has another shape");
     }
   }
   return array.data();
@@ -339,7 +362,8 @@ ScreenHolder open_screen(const nb::dict& arrays) {
   const double* numbers = array_named<double, 1>(arrays, "shape", {5});
   ScreenShape shape;
   for (int i = 0; i < 5; ++i) {
-    if (!(numbers[i] >= 0.0) || numbers[i] > 1e15) throw Error(ErrorKind::kFormat, "screen: bad shape");
+    if (!(numbers[i] >= 0.0) || numbers[i] > 1e15)
+      throw Error(ErrorKind::kFormat, "screen: bad shape");
   }
   shape.n = static_cast<std::int64_t>(numbers[0]);
   shape.groups = static_cast<int>(numbers[1]);
@@ -354,11 +378,13 @@ ScreenHolder open_screen(const nb::dict& arrays) {
   }
   using Rotation = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
   Rotation rotation;
-  if (!arrays.contains("rotation") || !nb::try_cast<Rotation>(arrays["rotation"], rotation, false)) {
+  if (!arrays.contains("rotation") ||
+      !nb::try_cast<Rotation>(arrays["rotation"], rotation, false)) {
     throw Error(ErrorKind::kFormat, "screen: array 'rotation' is missing or of another type");
   }
   shape.dim = static_cast<std::int64_t>(rotation.shape(1));
-  if (static_cast<std::int64_t>(rotation.shape(0)) != rotated || (shape.dim + 63) / 64 * 64 != rotated) {
+  if (static_cast<std::int64_t>(rotation.shape(0)) != rotated ||
+      (shape.dim + 63) / 64 * 64 != rotated) {
     throw Error(ErrorKind::kFormat, "screen: array 'rotation' has another shape");
   }
   const std::int64_t rows = (shape.n + 31) / 32 * 32;
@@ -369,7 +395,8 @@ ScreenHolder open_screen(const nb::dict& arrays) {
   holder.screen = std::make_unique<Screen>(
       shape, rotation.data(), l2 ? array_named<float, 1>(arrays, "center", {shape.dim}) : nullptr,
       array_named<std::uint8_t, 2>(arrays, "head", {rows, head}),
-      head < rotated ? array_named<std::uint8_t, 2>(arrays, "rest", {rows, rotated - head}) : nullptr,
+      head < rotated ? array_named<std::uint8_t, 2>(arrays, "rest", {rows, rotated - head})
+                     : nullptr,
       array_named<float, 1>(arrays, "scale", {rows}), array_named<float, 1>(arrays, "tail", {rows}),
       l2 ? array_named<float, 1>(arrays, "bias", {rows}) : nullptr,
       reinterpret_cast<const BlockMaxima*>(array_named<float, 2>(
@@ -381,13 +408,14 @@ ScreenHolder open_screen(const nb::dict& arrays) {
 
 void bind_index(nb::module_& m) {
   nb::class_<RowsView>(m, "Rows", "A view of stored vectors: n rows of one element kind.")
-      .def(nb::init<AnyMatrix, const std::string&, std::optional<FloatVector>>(), "values"_a, "kind"_a,
-           "scales"_a = nb::none())
+      .def(nb::init<AnyMatrix, const std::string&, std::optional<FloatVector>>(), "values"_a,
+           "kind"_a, "scales"_a = nb::none())
       .def("__len__", [](const RowsView& v) { return v.rows().n; })
       .def_prop_ro("dim", [](const RowsView& v) { return v.rows().dim; });
   nb::class_<ScreenHolder>(m, "Screen", "An int8 copy of float rows that proposes candidates.")
       .def_static("build", &build_screen, "rows"_a, "norms"_a.none(), "metric"_a, "rotation"_a,
-                  "rotation_error"_a, "head_dims"_a, "center"_a = nb::none(), "n_jobs"_a = nb::none())
+                  "rotation_error"_a, "head_dims"_a, "center"_a = nb::none(),
+                  "n_jobs"_a = nb::none())
       .def_static("open", &open_screen, "arrays"_a)
       .def(
           "append",
@@ -400,19 +428,24 @@ void bind_index(nb::module_& m) {
           "rows"_a, "norms"_a.none(), "n_jobs"_a = nb::none(), "Encode the rows that are new.")
       .def("arrays", &screen_arrays, "Views of its arrays, for saving.")
       .def("__len__", [](const ScreenHolder& s) { return s.screen->shape().n; })
-      .def_prop_ro("head_dims", [](const ScreenHolder& s) { return s.screen->shape().head_groups * 4; })
+      .def_prop_ro("head_dims",
+                   [](const ScreenHolder& s) { return s.screen->shape().head_groups * 4; })
       .def_prop_ro("nbytes", [](const ScreenHolder& s) { return s.screen->bytes(); });
-  m.def("exact_search", &search, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a, "queries"_a,
-        "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
-        "(positions, scores, counts) of the true k best.");
-  m.def("exact_range", &range, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a, "queries"_a,
-        "threshold"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
+  m.def("exact_search", &search, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
+        "queries"_a, "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
+        "n_jobs"_a = nb::none(), "(positions, scores, counts) of the true k best.");
+  m.def("exact_range", &range, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
+        "queries"_a, "threshold"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
+        "n_jobs"_a = nb::none(),
         "(lims, positions, scores) of all rows whose score is at least the threshold.");
-  m.def("exact_knn_graph", &knn_graph, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a, "k"_a,
-        "n_jobs"_a = nb::none(), "(positions, scores) of the k nearest other rows of each row.");
-  m.def("scores", &scores_of, "rows"_a, "queries"_a, "metric"_a, "positions"_a, "n_jobs"_a = nb::none(),
+  m.def("exact_knn_graph", &knn_graph, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
+        "k"_a, "n_jobs"_a = nb::none(),
+        "(positions, scores) of the k nearest other rows of each row.");
+  m.def("scores", &scores_of, "rows"_a, "queries"_a, "metric"_a, "positions"_a,
+        "n_jobs"_a = nb::none(),
         "Exact float64 scores of the queries against rows at the positions.");
-  m.def("norms", &norms_array, "rows"_a, "n_jobs"_a = nb::none(), "Euclidean norm of each row, float64.");
+  m.def("norms", &norms_array, "rows"_a, "n_jobs"_a = nb::none(),
+        "Euclidean norm of each row, float64.");
   m.def("decode", &decode, "rows"_a, "positions"_a, "float32 values of the rows at the positions.");
   m.def("quantize_int8", &quantize_int8, "x"_a, "n_jobs"_a = nb::none(),
         "(codes, scales): each row divided by max|x| / 127 and rounded.");

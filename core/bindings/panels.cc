@@ -46,10 +46,13 @@ AlignedBuffer<std::uint8_t> pack(const Bytes& rows, int skip, int groups) {
   AlignedBuffer<std::uint8_t> out(static_cast<std::size_t>(groups) * kPairRows * kGroupBytes);
   for (int r = 0; r < kPairRows; ++r) {
     for (int g = 0; g < groups; ++g) {
-      const std::uint8_t* from =
-          rows.data() + static_cast<std::size_t>(r) * rows.shape(1) + static_cast<std::size_t>(skip + g) * 4;
-      const std::size_t to = (static_cast<std::size_t>(r / kPanelRows) * static_cast<std::size_t>(groups) +
-                              static_cast<std::size_t>(g)) * 64 + static_cast<std::size_t>(r % kPanelRows) * 4;
+      const std::uint8_t* from = rows.data() + static_cast<std::size_t>(r) * rows.shape(1) +
+                                 static_cast<std::size_t>(skip + g) * 4;
+      const std::size_t to =
+          (static_cast<std::size_t>(r / kPanelRows) * static_cast<std::size_t>(groups) +
+           static_cast<std::size_t>(g)) *
+              64 +
+          static_cast<std::size_t>(r % kPanelRows) * 4;
       std::memcpy(out.data() + to, from, 4);
     }
   }
@@ -77,12 +80,14 @@ void check(bool ok, const char* what) {
 // (query, row, value) of every hit, in the order of the kernel.
 nb::list panel_filter(const std::string& level, const std::string& kind, const Bytes& queries,
                       const Bytes& rows, int groups, const std::optional<Ints>& start,
-                      const std::optional<Ints>& rest_start, const Floats& scale, const Floats& tail,
-                      const std::optional<Floats>& bias, const Floats& query_tail,
-                      const std::optional<Floats>& query_bias, const Floats& limit) {
+                      const std::optional<Ints>& rest_start, const Floats& scale,
+                      const Floats& tail, const std::optional<Floats>& bias,
+                      const Floats& query_tail, const std::optional<Floats>& query_bias,
+                      const Floats& limit) {
   const PanelKernels& kernels = panels_at(level);
   const int all = static_cast<int>(rows.shape(1) / kGroupBytes);
-  check(rows.shape(0) == kPairRows && rows.shape(1) == queries.shape(1), "rows: (32, bytes of a query)");
+  check(rows.shape(0) == kPairRows && rows.shape(1) == queries.shape(1),
+        "rows: (32, bytes of a query)");
   check(groups % kGroupStep == 0 && all % kGroupStep == 0 && groups > 0 && groups <= all, "groups");
   const AlignedBuffer<std::uint8_t> codes = padded(queries);
   const AlignedBuffer<std::uint8_t> head = pack(rows, 0, groups);
@@ -126,7 +131,8 @@ nb::list panel_filter(const std::string& level, const std::string& kind, const B
 std::vector<std::vector<float>> panel_product(const std::string& level, const std::string& kind,
                                               const Bytes& queries, const Bytes& rows) {
   const PanelKernels& kernels = panels_at(level);
-  check(rows.shape(0) == kPairRows && rows.shape(1) == queries.shape(1), "rows: (32, bytes of a query)");
+  check(rows.shape(0) == kPairRows && rows.shape(1) == queries.shape(1),
+        "rows: (32, bytes of a query)");
   const int groups = static_cast<int>(rows.shape(1) / kGroupBytes);
   check(groups % kGroupStep == 0, "groups");
   const AlignedBuffer<std::uint8_t> codes = padded(queries);
@@ -136,9 +142,11 @@ std::vector<std::vector<float>> panel_product(const std::string& level, const st
   const auto n = static_cast<int>(queries.shape(0));
   std::vector<float> out(queries.shape(0) * kPairRows);
   const PanelProduct product = kind == "bf16" ? kernels.product_bf16 : kernels.product_f32;
-  product(codes.data(), static_cast<std::int64_t>(queries.shape(1)), n, pair, groups, out.data(), kPairRows);
+  product(codes.data(), static_cast<std::int64_t>(queries.shape(1)), n, pair, groups, out.data(),
+          kPairRows);
   std::vector<std::vector<float>> rows_out;
-  for (int i = 0; i < n; ++i) rows_out.emplace_back(out.begin() + i * kPairRows, out.begin() + (i + 1) * kPairRows);
+  for (int i = 0; i < n; ++i)
+    rows_out.emplace_back(out.begin() + i * kPairRows, out.begin() + (i + 1) * kPairRows);
   return rows_out;
 }
 
@@ -146,12 +154,14 @@ std::vector<std::vector<float>> panel_product(const std::string& level, const st
 
 void bind_panels(nb::module_& kernels) {
   kernels.def("panel_filter", &panel_filter, "level"_a, "kind"_a, "queries"_a, "rows"_a, "groups"_a,
-              "start"_a.none(), "rest_start"_a.none(), "scale"_a, "tail"_a, "bias"_a.none(), "query_tail"_a,
-              "query_bias"_a.none(), "limit"_a, "Hits of a batch of queries in 32 rows.");
+              "start"_a.none(), "rest_start"_a.none(), "scale"_a, "tail"_a, "bias"_a.none(),
+              "query_tail"_a, "query_bias"_a.none(), "limit"_a,
+              "Hits of a batch of queries in 32 rows.");
   kernels.def("panel_product", &panel_product, "level"_a, "kind"_a, "queries"_a, "rows"_a,
               "Products of a batch of queries with 32 rows.");
-  kernels.def("panel_query_max", [](const std::string& level) { return panels_at(level).int8_query_max; },
-              "level"_a, "Largest magnitude of an int8 query code at this level.");
+  kernels.def(
+      "panel_query_max", [](const std::string& level) { return panels_at(level).int8_query_max; },
+      "level"_a, "Largest magnitude of an int8 query code at this level.");
 }
 
 }  // namespace vl

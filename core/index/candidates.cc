@@ -7,7 +7,8 @@
 namespace vl {
 namespace {
 
-// Room for float64 rounding when an exact score is turned into a value; far above 2^-53 * a few steps.
+// Room for float64 rounding when an exact score is turned into a value; far above 2^-53 * a few
+// steps.
 constexpr double kFloat64Slack = 1e-12;
 
 }  // namespace
@@ -74,7 +75,8 @@ void Candidates::keep_best() {
 
 void Candidates::settle(const Scorer& scorer) {
   std::vector<std::int64_t> rows(pending_.size());
-  std::transform(pending_.begin(), pending_.end(), rows.begin(), [](const Pending& p) { return p.row; });
+  std::transform(pending_.begin(), pending_.end(), rows.begin(),
+                 [](const Pending& p) { return p.row; });
   pending_.clear();
   add_exact(rows.data(), static_cast<std::int64_t>(rows.size()), scorer);
 }
@@ -94,7 +96,8 @@ std::vector<Scored>& Candidates::finish(const Scorer& scorer) {
   }
   settle(scorer);
   std::sort(best_.begin(), best_.end(), better);
-  if (!range_ && static_cast<std::int64_t>(best_.size()) > k_) best_.resize(static_cast<std::size_t>(k_));
+  if (!range_ && static_cast<std::int64_t>(best_.size()) > k_)
+    best_.resize(static_cast<std::size_t>(k_));
   return best_;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one query may still return while rows stream by. Fast paths add rows with an approximate value v
-// and a promise: |v - true value| <= slack. The collector keeps the largest lower bound of the k-th best
-// value as its threshold, forgets what cannot reach it, and settles the rest with exact scores.
+// What one query may still return while rows stream by. Fast paths add rows with an approximate
+// value v and a promise: |v - true value| <= slack. The collector keeps the largest lower bound of
+// the k-th best value as its threshold, forgets what cannot reach it, and settles the rest with
+// exact scores.
 #pragma once
 
 #include <cstdint>

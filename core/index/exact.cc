@@ -16,14 +16,17 @@ namespace {
 // Beyond these, squares leave the range of float32; such rows are scored in float64 only.
 constexpr double kFastNorm = 1e15;
 constexpr double kTaskNanoseconds = 40e6;  // tasks this short keep Ctrl-C and load balance prompt
-constexpr std::int64_t kPanelQueries = 12;  // from here on packing rows costs less than rereading them
+constexpr std::int64_t kPanelQueries =
+    12;  // from here on packing rows costs less than rereading them
 constexpr double kExactNanosecondsPerByte = 0.06;
 
 ExactQuery slice(const ExactQuery& query, std::int64_t first, std::int64_t n) {
   ExactQuery part = query;
-  const std::size_t bytes = query.rows.kind == Kind::kBits ? query.rows.stride()
-                                                           : static_cast<std::size_t>(query.rows.dim) * 4;
-  part.queries = static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(first) * bytes;
+  const std::size_t bytes = query.rows.kind == Kind::kBits
+                                ? query.rows.stride()
+                                : static_cast<std::size_t>(query.rows.dim) * 4;
+  part.queries =
+      static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(first) * bytes;
   part.n_queries = n;
   if (query.exclude != nullptr) part.exclude = query.exclude + first;
   return part;
@@ -39,14 +42,16 @@ class Batch {
                                   : static_cast<std::size_t>(query.rows.dim) * 4;
     scorers_.reserve(static_cast<std::size_t>(query.n_queries));
     for (std::int64_t q = 0; q < query.n_queries; ++q) {
-      const auto* p = static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(q) * bytes;
+      const auto* p =
+          static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(q) * bytes;
       scorers_.emplace_back(query.rows, query.norms, query.metric, p);
     }
     if (!score_directly()) source_ = choose_source();
     plan();
   }
 
-  // `start(candidates, query, scale)` readies one collector; `take(query, scored)` receives its answer.
+  // `start(candidates, query, scale)` readies one collector; `take(query, scored)` receives its
+  // answer.
   template <class Start, class Take>
   void run(const Start& start, const Take& take) {
     candidates_.resize(static_cast<std::size_t>(query_.n_queries * n_parts_));
@@ -90,22 +95,24 @@ class Batch {
 
   // Splits queries into blocks and, when there are fewer blocks than threads, rows into parts.
   void plan() {
-    const std::int64_t n_rows = allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size())
-                                                    : query_.rows.n;
+    const std::int64_t n_rows =
+        allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size()) : query_.rows.n;
     const std::int64_t per_thread = (query_.n_queries + n_jobs_ - 1) / n_jobs_;
     const std::int64_t rounded = (per_thread + 95) / 96 * 96;
     block_ = source_ ? std::min<std::int64_t>(source_->queries_per_sweep(), rounded) : rounded;
     n_blocks_ = (query_.n_queries + block_ - 1) / block_;
     n_parts_ = std::max<std::int64_t>(1, n_jobs_ / n_blocks_);
     n_parts_ = std::min(n_parts_, std::max<std::int64_t>(1, n_rows / (4 * kScreenBlock)));
-    const double cost = source_ ? source_->row_cost()
-                                : kExactNanosecondsPerByte * static_cast<double>(query_.rows.stride()) + 20.0;
+    const double cost =
+        source_ ? source_->row_cost()
+                : kExactNanosecondsPerByte * static_cast<double>(query_.rows.stride()) + 20.0;
     const double work = cost * static_cast<double>(n_rows) * static_cast<double>(query_.n_queries);
     if (work < 1e5) n_parts_ = 1;  // waking a thread costs tens of microseconds
     const double per_row = cost * static_cast<double>(std::min(block_, query_.n_queries));
     const auto rows = static_cast<std::int64_t>(kTaskNanoseconds / per_row);
     chunk_ = std::max<std::int64_t>(rows / kScreenBlock, 8) * kScreenBlock;
-    const std::int64_t part = ((n_rows + n_parts_ - 1) / n_parts_ + kScreenBlock - 1) / kScreenBlock;
+    const std::int64_t part =
+        ((n_rows + n_parts_ - 1) / n_parts_ + kScreenBlock - 1) / kScreenBlock;
     part_rows_ = part * kScreenBlock;
   }
 
@@ -119,15 +126,16 @@ class Batch {
         const std::int64_t last = std::min(part_end, first + chunk_);
         if (first >= last) return;
         const auto n = static_cast<int>(std::min(block_, query_.n_queries - first_query));
-        source_->sweep(first_query, n, first, last, &at(part, first_query), scorers_.data() + first_query);
+        source_->sweep(first_query, n, first, last, &at(part, first_query),
+                       scorers_.data() + first_query);
       });
     }
   }
 
   // Every admitted row in float64: few survivors of a filter, tiny indexes, values beyond float32.
   void score_rows() {
-    const std::int64_t n_rows = allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size())
-                                                    : query_.rows.n;
+    const std::int64_t n_rows =
+        allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size()) : query_.rows.n;
     for (std::int64_t offset = 0; offset < part_rows_; offset += chunk_) {
       parallel_for(n_blocks_ * n_parts_, n_jobs_, [&](std::int64_t task, int) {
         const std::int64_t first_query = task % n_blocks_ * block_;
@@ -139,7 +147,8 @@ class Batch {
         for (std::int64_t q = first_query; q < end && first < last; ++q) {
           rows.clear();
           for (std::int64_t i = first; i < last; ++i) {
-            const std::int64_t row = allowed_ != nullptr ? (*allowed_)[static_cast<std::size_t>(i)] : i;
+            const std::int64_t row =
+                allowed_ != nullptr ? (*allowed_)[static_cast<std::size_t>(i)] : i;
             if (admits(query_, q, row)) rows.push_back(row);
           }
           at(part, q).add_exact(rows.data(), static_cast<std::int64_t>(rows.size()),
@@ -201,16 +210,16 @@ void exact_search(const ExactQuery& query, std::int64_t k, std::int64_t* positio
   for (std::int64_t first = 0; first < query.n_queries; first += step) {
     const ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
     Batch batch(part, few ? &allowed : nullptr);
-    batch.run(
-        [&](Candidates& c, std::int64_t, const ValueScale& scale) { c.start_top(kept, part.ties, scale); },
-        [&](std::int64_t q, const std::vector<Scored>& best) {
-          const std::int64_t at = (first + q) * k;
-          for (std::size_t i = 0; i < best.size(); ++i) {
-            positions[at + static_cast<std::int64_t>(i)] = best[i].row;
-            scores[at + static_cast<std::int64_t>(i)] = best[i].score;
-          }
-          counts[first + q] = static_cast<std::int64_t>(best.size());
-        });
+    batch.run([&](Candidates& c, std::int64_t,
+                  const ValueScale& scale) { c.start_top(kept, part.ties, scale); },
+              [&](std::int64_t q, const std::vector<Scored>& best) {
+                const std::int64_t at = (first + q) * k;
+                for (std::size_t i = 0; i < best.size(); ++i) {
+                  positions[at + static_cast<std::int64_t>(i)] = best[i].row;
+                  scores[at + static_cast<std::int64_t>(i)] = best[i].score;
+                }
+                counts[first + q] = static_cast<std::int64_t>(best.size());
+              });
   }
 }
 
@@ -225,13 +234,11 @@ RangeResult exact_range(const ExactQuery& query, const double* least) {
     const ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
     std::vector<std::vector<Scored>> found(static_cast<std::size_t>(part.n_queries));
     Batch batch(part, few ? &allowed : nullptr);
-    batch.run(
-        [&](Candidates& c, std::int64_t q, const ValueScale& scale) {
-          c.start_range(least[first + q], part.ties, scale);
-        },
-        [&](std::int64_t q, std::vector<Scored>& best) {
-          found[static_cast<std::size_t>(q)].swap(best);
-        });
+    batch.run([&](Candidates& c, std::int64_t q,
+                  const ValueScale& scale) { c.start_range(least[first + q], part.ties, scale); },
+              [&](std::int64_t q, std::vector<Scored>& best) {
+                found[static_cast<std::size_t>(q)].swap(best);
+              });
     for (std::int64_t q = 0; q < part.n_queries; ++q) {
       for (const Scored& s : found[static_cast<std::size_t>(q)]) {
         result.positions.push_back(s.row);

@@ -23,7 +23,8 @@ struct ExactQuery {
   int n_jobs = 0;
 };
 
-// positions (n_queries, k) padded with -1, scores (n_queries, k) padded with -inf, counts (n_queries).
+// positions (n_queries, k) padded with -1, scores (n_queries, k) padded with -inf, counts
+// (n_queries).
 void exact_search(const ExactQuery& query, std::int64_t k, std::int64_t* positions, double* scores,
                   std::int64_t* counts);
 

@@ -20,8 +20,8 @@ void score_bits(const Rows& rows, const void* query, const std::int64_t* positio
   for (std::int64_t i = 0; i < n; ++i) out[i] = -static_cast<double>(counts[i]);
 }
 
-// ip or l2 of raw stored values; rows with a scale are decoded first, since the score is defined on the
-// decoded float32 values.
+// ip or l2 of raw stored values; rows with a scale are decoded first, since the score is defined on
+// the decoded float32 values.
 void score_values(const Rows& rows, bool l2, const float* query, const std::int64_t* positions,
                   std::int64_t n, double* out) {
   const PairKernels& kernels = pair_kernels();
@@ -82,7 +82,8 @@ void decode_row(const Rows& rows, std::int64_t r, float* out) {
 
 double vector_norm(const float* values, std::int64_t dim) {
   double square = 0.0;
-  pair_kernels().ip_exact[static_cast<int>(Kind::kFloat32)](values, values, nullptr, 1, dim, &square);
+  pair_kernels().ip_exact[static_cast<int>(Kind::kFloat32)](values, values, nullptr, 1, dim,
+                                                            &square);
   return std::sqrt(square);
 }
 
@@ -100,7 +101,8 @@ void row_norms(const Rows& rows, int n_jobs, double* out) {
 
 Scorer::Scorer(const Rows& rows, const double* norms, Metric metric, const void* query)
     : rows_(&rows), norms_(norms), metric_(metric), query_(query) {
-  if (metric != Metric::kHamming) query_norm_ = vector_norm(static_cast<const float*>(query), rows.dim);
+  if (metric != Metric::kHamming)
+    query_norm_ = vector_norm(static_cast<const float*>(query), rows.dim);
 }
 
 void Scorer::score(const std::int64_t* positions, std::int64_t n, double* out) const {

@@ -21,7 +21,9 @@ constexpr double kUnit = 0x1p-24;  // unit roundoff of float32
 // Upward rounding to float32, so that a bound stays a bound.
 float round_up(double value) { return static_cast<float>(value * (1.0 + 0x1p-22)); }
 
-std::int64_t input_groups(std::int64_t dim) { return (dim + kGroupStep - 1) / kGroupStep * kGroupStep; }
+std::int64_t input_groups(std::int64_t dim) {
+  return (dim + kGroupStep - 1) / kGroupStep * kGroupStep;
+}
 
 }  // namespace
 
@@ -46,14 +48,15 @@ Screen::Screen(Metric metric, std::int64_t dim, int head_groups, const float* ro
     center_ = owned_.center.data();
   }
   double frobenius = 0.0;
-  for (std::size_t i = 0; i < count; ++i) frobenius += static_cast<double>(rotation[i]) * rotation[i];
+  for (std::size_t i = 0; i < count; ++i)
+    frobenius += static_cast<double>(rotation[i]) * rotation[i];
   shape_.kappa = rotation_error + (static_cast<double>(dim) + 4.0) * kUnit * std::sqrt(frobenius);
   pack_rotation();
 }
 
 Screen::Screen(const ScreenShape& shape, const float* rotation, const float* center,
-               const std::uint8_t* head, const std::uint8_t* rest, const float* scale, const float* tail,
-               const float* bias, const BlockMaxima* blocks)
+               const std::uint8_t* head, const std::uint8_t* rest, const float* scale,
+               const float* tail, const float* bias, const BlockMaxima* blocks)
     : shape_(shape),
       rotation_(rotation),
       center_(center),
@@ -72,8 +75,10 @@ void Screen::pack_rotation() {
   rotation_panels_ = AlignedBuffer<float>(static_cast<std::size_t>(rotated_dim() * inputs));
   std::fill_n(rotation_panels_.data(), rotation_panels_.size(), 0.0F);
   for (std::int64_t j = 0; j < rotated_dim(); ++j) {
-    float* panel = rotation_panels_.data() + (j / kPanelRows) * inputs * kPanelRows + j % kPanelRows;
-    for (std::int64_t g = 0; g < shape_.dim; ++g) panel[g * kPanelRows] = rotation_[j * shape_.dim + g];
+    float* panel =
+        rotation_panels_.data() + (j / kPanelRows) * inputs * kPanelRows + j % kPanelRows;
+    for (std::int64_t g = 0; g < shape_.dim; ++g)
+      panel[g * kPanelRows] = rotation_[j * shape_.dim + g];
   }
 }
 
@@ -92,8 +97,8 @@ void Screen::rotate(const float* values, std::int64_t m, float* out) const {
   PanelPair pair;
   for (std::int64_t j = 0; j < rotated_dim(); j += 2 * kPanelRows) {
     pair.data = rotation_panels_.data() + j * inputs;
-    kernels.product_f32(centred.data(), inputs * 4, static_cast<int>(m), pair, static_cast<int>(inputs),
-                        out + j, rotated_dim());
+    kernels.product_f32(centred.data(), inputs * 4, static_cast<int>(m), pair,
+                        static_cast<int>(inputs), out + j, rotated_dim());
   }
 }
 
@@ -107,7 +112,8 @@ std::size_t Screen::bytes() const {
 // Makes room for n rows, in owned memory. Padding rows hold code 0 and score 0: callers drop them.
 void Screen::reserve(std::int64_t n) {
   if (n <= capacity_) return;
-  const std::int64_t wanted = capacity_ == 0 && shape_.n == 0 ? n : std::max(n, shape_.n + shape_.n / 4);
+  const std::int64_t wanted =
+      capacity_ == 0 && shape_.n == 0 ? n : std::max(n, shape_.n + shape_.n / 4);
   const std::int64_t rows = (wanted + kScreenBlock - 1) / kScreenBlock * kScreenBlock;
   const auto count = static_cast<std::size_t>(rows);
   AlignedBuffer<std::uint8_t> head(count * static_cast<std::size_t>(head_dim()));
@@ -150,7 +156,8 @@ void Screen::reserve(std::int64_t n) {
 }
 
 void Screen::append(const Rows& rows, const double* norms, int n_jobs) {
-  if (rows.dim != shape_.dim) throw Error(ErrorKind::kInternal, "screen: rows of another dimension");
+  if (rows.dim != shape_.dim)
+    throw Error(ErrorKind::kInternal, "screen: rows of another dimension");
   const std::int64_t first = shape_.n;
   if (rows.n <= first) return;
   reserve(rows.n);
@@ -164,14 +171,16 @@ void Screen::append(const Rows& rows, const double* norms, int n_jobs) {
   shape_.n = rows.n;
 }
 
-void Screen::encode_block(const Rows& rows, const double* norms, std::int64_t first, std::int64_t last) {
+void Screen::encode_block(const Rows& rows, const double* norms, std::int64_t first,
+                          std::int64_t last) {
   constexpr std::int64_t kStep = 96;  // rows rotated together: 8 blocks of 12, small enough for L2
   std::vector<float> values(static_cast<std::size_t>(kStep * rows.dim));
   std::vector<float> rotated(static_cast<std::size_t>(kStep * rotated_dim()));
   BlockMaxima& maxima = owned_.blocks[static_cast<std::size_t>(first / kScreenBlock)];
   for (std::int64_t start = first; start < last; start += kStep) {
     const std::int64_t count = std::min(kStep, last - start);
-    for (std::int64_t i = 0; i < count; ++i) decode_row(rows, start + i, values.data() + i * rows.dim);
+    for (std::int64_t i = 0; i < count; ++i)
+      decode_row(rows, start + i, values.data() + i * rows.dim);
     rotate(values.data(), count, rotated.data());
     for (std::int64_t i = 0; i < count; ++i) {
       double square = 0.0;

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// An int8 copy of float rows, rotated and laid out for block products, that proposes candidates under a
-// rigorous error bound. Nothing it says is final: Candidates settles every proposal in float64.
+// An int8 copy of float rows, rotated and laid out for block products, that proposes candidates
+// under a rigorous error bound. Nothing it says is final: Candidates settles every proposal in
+// float64.
 //
-// Let O be the orthonormal matrix nearest to the stored rotation P, c the centre (l2 only, else 0), and for
-// a row x' = x - c, y = O x'; for a query q' = q - c, u = O q'. Codes: y ~ s*code, u ~ t*code_q. Then
+// Let O be the orthonormal matrix nearest to the stored rotation P, c the centre (l2 only, else 0),
+// and for a row x' = x - c, y = O x'; for a query q' = q - c, u = O q'. Codes: y ~ s*code, u ~
+// t*code_q. Then
 //   value(q, x) = a (q'.x') + b,   a, b = 1/|x|, 0 (cosine); 1, 0 (ip); 2, -|x'|^2 (l2),
-// orders rows as the score does: score = value/|q|, value, value - |q'|^2. With u.y = u_head.y_head +
-// u_tail.y_tail the kernels keep (q, x) when
+// orders rows as the score does: score = value/|q|, value, value - |q'|^2. With u.y = u_head.y_head
+// + u_tail.y_tail the kernels keep (q, x) when
 //   a s t (codes . codes over the head) + |u_tail| (a |y_tail|) + b + E >= threshold,
-// and afterwards when the same holds over all groups without the tail term. The slack covers rounding:
+// and afterwards when the same holds over all groups without the tail term. The slack covers
+// rounding:
 //   E = (|u - t code_q|) max a|x'| + |t code_q| max a|y - s code| + 2^-20 (all terms' magnitudes),
-// maxima over a block of 1,024 rows. |y - s code| is measured at build time on the float32 product P x',
-// whose own error is at most kappa |x'|:  kappa = |P - O| + (dim + 4) 2^-24 |P|_F.
+// maxima over a block of 1,024 rows. |y - s code| is measured at build time on the float32 product
+// P x', whose own error is at most kappa |x'|:  kappa = |P - O| + (dim + 4) 2^-24 |P|_F.
 #pragma once
 
 #include <cstddef>
@@ -42,13 +45,14 @@ struct BlockMaxima {
 
 class Screen {
  public:
-  // `rotation` is (4 * groups, dim) row-major float32, `rotation_error` a bound of |P - O| (spectral norm).
-  Screen(Metric metric, std::int64_t dim, int head_groups, const float* rotation, double rotation_error,
-         const float* center);
+  // `rotation` is (4 * groups, dim) row-major float32, `rotation_error` a bound of |P - O|
+  // (spectral norm).
+  Screen(Metric metric, std::int64_t dim, int head_groups, const float* rotation,
+         double rotation_error, const float* center);
   // Views over arrays that the caller keeps alive.
-  Screen(const ScreenShape& shape, const float* rotation, const float* center, const std::uint8_t* head,
-         const std::uint8_t* rest, const float* scale, const float* tail, const float* bias,
-         const BlockMaxima* blocks);
+  Screen(const ScreenShape& shape, const float* rotation, const float* center,
+         const std::uint8_t* head, const std::uint8_t* rest, const float* scale, const float* tail,
+         const float* bias, const BlockMaxima* blocks);
 
   // Encodes rows [shape().n, rows.n). `norms` are those of all rows (cosine only).
   void append(const Rows& rows, const double* norms, int n_jobs);
@@ -83,7 +87,8 @@ class Screen {
   void reserve(std::int64_t n);
   void encode_block(const Rows& rows, const double* norms, std::int64_t first, std::int64_t last);
   // Writes the codes and per-row terms of row r; `square` is |x'|^2, `norm` is |x|.
-  void encode_row(std::int64_t r, const float* rotated, double square, double norm, BlockMaxima& maxima);
+  void encode_row(std::int64_t r, const float* rotated, double square, double norm,
+                  BlockMaxima& maxima);
 
   ScreenShape shape_;
   Owned owned_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Candidates from panels packed on the fly, 32 rows at a time, for batches of queries without a Screen:
-// bfloat16 where the CPU multiplies it natively, else float32.
+// Candidates from panels packed on the fly, 32 rows at a time, for batches of queries without a
+// Screen: bfloat16 where the CPU multiplies it natively, else float32.
 //
 //   value = a (q . x) + b as in screen.h, without rotation.
 //   |value - computed| <= a |q| |x| ((1 + e_q)(1 + e_x)(1 + g) - 1) + 2^-20 magnitudes,
@@ -53,9 +53,11 @@ PanelSource::PanelSource(const ExactQuery& query, const std::vector<Scorer>& sco
   const std::int64_t needed = (query.rows.dim + per_group - 1) / per_group;
   groups_ = static_cast<int>((needed + kGroupStep - 1) / kGroupStep * kGroupStep);
   const double largest = largest_norm(query);
-  reach_ = query.metric == Metric::kCosine ? 1.0 : (query.metric == Metric::kL2 ? 2.0 : 1.0) * largest;
+  reach_ =
+      query.metric == Metric::kCosine ? 1.0 : (query.metric == Metric::kL2 ? 2.0 : 1.0) * largest;
   bias_ = query.metric == Metric::kL2 ? largest * largest : 0.0;
-  const auto padded = static_cast<std::size_t>((query.n_queries + kQueryPad - 1) / kQueryPad * kQueryPad);
+  const auto padded =
+      static_cast<std::size_t>((query.n_queries + kQueryPad - 1) / kQueryPad * kQueryPad);
   codes_ = AlignedBuffer<unsigned char>(padded * static_cast<std::size_t>(groups_) * kGroupBytes);
   std::fill_n(codes_.data(), codes_.size(), static_cast<unsigned char>(0));
   ones_.assign(padded, 1.0F);
@@ -96,7 +98,8 @@ void PanelSource::put(unsigned char* panel, int lane, const float* values) const
   const std::int64_t dim = query_.rows.dim;
   if (bf16_) {
     auto* out = reinterpret_cast<std::uint16_t*>(panel) + 2 * lane;
-    for (std::int64_t d = 0; d < dim; ++d) out[(d / 2) * 32 + d % 2] = float32_to_bfloat16(values[d]);
+    for (std::int64_t d = 0; d < dim; ++d)
+      out[(d / 2) * 32 + d % 2] = float32_to_bfloat16(values[d]);
   } else {
     auto* out = reinterpret_cast<float*>(panel) + lane;
     for (std::int64_t d = 0; d < dim; ++d) out[d * kPanelRows] = values[d];
@@ -113,9 +116,11 @@ void PanelSource::pack_pair(std::int64_t first_row, std::int64_t last_row, unsig
     const std::int64_t r = first_row + i;
     scale[i] = 0.0F;
     bias[i] = 0.0F;
-    if (r >= last_row) continue;  // stale codes behind scale 0; the row number is refused by admits()
+    if (r >= last_row)
+      continue;  // stale codes behind scale 0; the row number is refused by admits()
     decode_row(raw, r, values.data());
-    put(panels + static_cast<std::int64_t>(i / kPanelRows) * groups_ * 64, i % kPanelRows, values.data());
+    put(panels + static_cast<std::int64_t>(i / kPanelRows) * groups_ * 64, i % kPanelRows,
+        values.data());
     double factor = query_.rows.scale != nullptr ? query_.rows.scale[r] : 1.0;
     if (query_.metric == Metric::kCosine) factor /= query_.norms[r];
     if (query_.metric == Metric::kL2) {
@@ -126,8 +131,9 @@ void PanelSource::pack_pair(std::int64_t first_row, std::int64_t last_row, unsig
   }
 }
 
-void PanelSource::sweep(std::int64_t first_query, int n, std::int64_t first_row, std::int64_t last_row,
-                        Candidates* candidates, const Scorer* scorers) const {
+void PanelSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
+                        std::int64_t last_row, Candidates* candidates,
+                        const Scorer* scorers) const {
   const auto padded = static_cast<std::size_t>((n + kQueryPad - 1) / kQueryPad * kQueryPad);
   AlignedBuffer<unsigned char> panels(static_cast<std::size_t>(groups_) * 128);
   std::fill_n(panels.data(), panels.size(), static_cast<unsigned char>(0));
@@ -136,7 +142,9 @@ void PanelSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
   alignas(64) float scale[kPairRows];
   alignas(64) float bias[kPairRows];
   std::vector<double> slacks(static_cast<std::size_t>(n));
-  const auto limit = [&](int i) { return static_cast<float>(candidates[i].threshold() - slacks[i]); };
+  const auto limit = [&](int i) {
+    return static_cast<float>(candidates[i].threshold() - slacks[i]);
+  };
   for (int i = 0; i < n; ++i) {
     slacks[i] = value_scale(first_query + i).absolute;
     limits[i] = limit(i);
@@ -170,7 +178,8 @@ void PanelSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
 
 }  // namespace
 
-std::unique_ptr<Source> make_panel_source(const ExactQuery& query, const std::vector<Scorer>& scorers) {
+std::unique_ptr<Source> make_panel_source(const ExactQuery& query,
+                                          const std::vector<Scorer>& scorers) {
   return std::make_unique<PanelSource>(query, scorers);
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Candidates from the rows themselves, one query after the other through the pair kernels; memory-bound.
+// Candidates from the rows themselves, one query after the other through the pair kernels;
+// memory-bound.
 //
 //   cosine: v = scale (q.x) / |x|, ip: v = scale (q.x):  |error| <= g |q| max(|x| or 1) + 2^-21 |v|
 //   l2:     v = -|q - x|^2 directly:                     |error| <= 2 g |v|
-//   l2 with a scale: v = 2 scale (q.x) - |x|^2:          |error| <= 2 g |q| max|x| + 2^-21 max|x|^2 + 2^-21 |v|
-//   hamming: exact.                                      g = (dim + 8) 2^-24
-// int8 rows meet the query as int8 codes, q ~ t code (four times the speed of widening to float32): the
-// same with |q - t code| in place of g |q|, and l2 always as 2 (q.x) - |x|^2.
+//   l2 with a scale: v = 2 scale (q.x) - |x|^2:          |error| <= 2 g |q| max|x| + 2^-21 max|x|^2
+//   + 2^-21 |v| hamming: exact.                                      g = (dim + 8) 2^-24
+// int8 rows meet the query as int8 codes, q ~ t code (four times the speed of widening to float32):
+// the same with |q - t code| in place of g |q|, and l2 always as 2 (q.x) - |x|^2.
 #include <algorithm>
 #include <cmath>
 
@@ -101,7 +102,8 @@ ValueScale ScanSource::value_scale(std::int64_t q) const {
 }
 
 // out = q . x, with the scale of the row.
-void ScanSource::products(std::int64_t q, std::int64_t first_row, std::int64_t n, float* out) const {
+void ScanSource::products(std::int64_t q, std::int64_t first_row, std::int64_t n,
+                          float* out) const {
   const Rows& rows = query_.rows;
   const PairKernels& kernels = pair_kernels();
   if (coded_) {
@@ -130,8 +132,8 @@ void ScanSource::values(std::int64_t q, std::int64_t first_row, std::int64_t n, 
   }
   const bool l2 = query_.metric == Metric::kL2;
   if (l2 && rows.scale == nullptr && !coded_) {
-    kernels.l2[static_cast<int>(rows.kind)](static_cast<const float*>(query), rows.row(first_row), nullptr, n,
-                                            rows.dim, out);
+    kernels.l2[static_cast<int>(rows.kind)](static_cast<const float*>(query), rows.row(first_row),
+                                            nullptr, n, rows.dim, out);
     for (std::int64_t i = 0; i < n; ++i) out[i] = -out[i];
     return;
   }
@@ -140,12 +142,13 @@ void ScanSource::values(std::int64_t q, std::int64_t first_row, std::int64_t n, 
   if (query_.metric == Metric::kCosine) {
     for (std::int64_t i = 0; i < n; ++i) out[i] /= static_cast<float>(norms[i]);
   } else if (l2) {
-    for (std::int64_t i = 0; i < n; ++i) out[i] = 2.0F * out[i] - static_cast<float>(norms[i] * norms[i]);
+    for (std::int64_t i = 0; i < n; ++i)
+      out[i] = 2.0F * out[i] - static_cast<float>(norms[i] * norms[i]);
   }
 }
 
-void ScanSource::sweep(std::int64_t first_query, int n, std::int64_t first_row, std::int64_t last_row,
-                       Candidates* candidates, const Scorer* scorers) const {
+void ScanSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
+                       std::int64_t last_row, Candidates* candidates, const Scorer* scorers) const {
   float out[kStep];
   for (std::int64_t row = first_row; row < last_row; row += kStep) {
     const std::int64_t count = std::min(kStep, last_row - row);
@@ -165,7 +168,8 @@ void ScanSource::sweep(std::int64_t first_query, int n, std::int64_t first_row, 
 
 }  // namespace
 
-std::unique_ptr<Source> make_scan_source(const ExactQuery& query, const std::vector<Scorer>& scorers) {
+std::unique_ptr<Source> make_scan_source(const ExactQuery& query,
+                                         const std::vector<Scorer>& scorers) {
   return std::make_unique<ScanSource>(query, scorers);
 }
 

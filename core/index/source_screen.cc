@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Candidates from a Screen: int8 block products under the bound derived in screen.h.
-// Cost: n * groups * 4 bytes read once per sweep, n * queries * 4 * groups multiply-adds of bytes; when
-// the head decides most rows, only head_groups of them.
+// Cost: n * groups * 4 bytes read once per sweep, n * queries * 4 * groups multiply-adds of bytes;
+// when the head decides most rows, only head_groups of them.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -23,7 +23,6 @@ struct QueryTerms {
   double tail = 0.0;      // |u_tail|
   double square = 0.0;    // |q'|^2
 };
-
 
 class ScreenSource final : public Source {
  public:
@@ -66,9 +65,7 @@ class ScreenSource final : public Source {
 };
 
 ScreenSource::ScreenSource(const ExactQuery& query, const std::vector<Scorer>& scorers)
-    : query_(query),
-      screen_(*query.screen),
-      kernels_(panel_kernels()) {
+    : query_(query), screen_(*query.screen), kernels_(panel_kernels()) {
   for (std::int64_t b = 0; b < screen_.n_blocks(); ++b) {
     const BlockMaxima& block = screen_.blocks()[b];
     overall_.reach = std::max(overall_.reach, block.reach);
@@ -76,7 +73,8 @@ ScreenSource::ScreenSource(const ExactQuery& query, const std::vector<Scorer>& s
     overall_.bias = std::max(overall_.bias, block.bias);
   }
   const std::int64_t dim = screen_.rotated_dim();
-  const auto padded = static_cast<std::size_t>((query.n_queries + kQueryPad - 1) / kQueryPad * kQueryPad);
+  const auto padded =
+      static_cast<std::size_t>((query.n_queries + kQueryPad - 1) / kQueryPad * kQueryPad);
   terms_.resize(padded);
   codes_ = AlignedBuffer<std::int8_t>(padded * static_cast<std::size_t>(dim));
   std::fill_n(codes_.data(), codes_.size(), std::int8_t{0});
@@ -90,7 +88,8 @@ ScreenSource::ScreenSource(const ExactQuery& query, const std::vector<Scorer>& s
                  const std::int64_t first = task * kStep;
                  const std::int64_t count = std::min(kStep, query.n_queries - first);
                  std::vector<float> rotated(static_cast<std::size_t>(count * dim));
-                 const float* values = static_cast<const float*>(query.queries) + first * query.rows.dim;
+                 const float* values =
+                     static_cast<const float*>(query.queries) + first * query.rows.dim;
                  screen_.rotate(values, count, rotated.data());
                  for (std::int64_t i = 0; i < count; ++i) {
                    prepare(first + i, values + i * query.rows.dim, rotated.data() + i * dim);
@@ -145,7 +144,8 @@ double ScreenSource::slack(const QueryTerms& terms, const BlockMaxima& block) co
   const double reach = block.reach;
   const double error = block.error;
   const double magnitude = (terms.length + terms.tail) * (reach + error) + block.bias;
-  return (terms.residual * reach + terms.length * error) * (1.0 + 1e-6) + kRounding * magnitude + kTiny;
+  return (terms.residual * reach + terms.length * error) * (1.0 + 1e-6) + kRounding * magnitude +
+         kTiny;
 }
 
 float ScreenSource::limit(const QueryTerms& terms, double threshold, double slack) const {
@@ -163,7 +163,8 @@ ValueScale ScreenSource::value_scale(std::int64_t q) const {
 
 int ScreenSource::queries_per_sweep() const {
   constexpr std::int64_t kCodeBytes = 448 * 1024;  // leaves room in a 1 MiB L2 for panels and hits
-  const std::int64_t fit = kCodeBytes / screen_.rotated_dim() / 96 * 96;  // 96: blocks of 12 and tiles of 32
+  const std::int64_t fit =
+      kCodeBytes / screen_.rotated_dim() / 96 * 96;  // 96: blocks of 12 and tiles of 32
   return static_cast<int>(std::clamp<std::int64_t>(fit, 96, 960));
 }
 
@@ -182,7 +183,8 @@ void ScreenSource::drain(const Sweep& sweep, std::int64_t first_row, std::int64_
   }
 }
 
-void ScreenSource::sweep_block(const Sweep& sweep, std::int64_t block, std::int64_t last_row) const {
+void ScreenSource::sweep_block(const Sweep& sweep, std::int64_t block,
+                               std::int64_t last_row) const {
   const ScreenShape& shape = screen_.shape();
   const auto first = static_cast<std::size_t>(sweep.first_query);
   for (int i = 0; i < sweep.n; ++i) {
@@ -211,13 +213,14 @@ void ScreenSource::sweep_block(const Sweep& sweep, std::int64_t block, std::int6
     pair.tail = screen_.tail() + row;
     pair.bias = screen_.bias() != nullptr ? screen_.bias() + row : nullptr;
     const std::int64_t n_hits = kernels_.filter_int8(queries, pair, shape.head_groups,
-                                                       shape.groups - shape.head_groups, sweep.hits);
+                                                     shape.groups - shape.head_groups, sweep.hits);
     if (n_hits != 0) drain(sweep, row, n_hits);
   }
 }
 
-void ScreenSource::sweep(std::int64_t first_query, int n, std::int64_t first_row, std::int64_t last_row,
-                         Candidates* candidates, const Scorer* scorers) const {
+void ScreenSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
+                         std::int64_t last_row, Candidates* candidates,
+                         const Scorer* scorers) const {
   thread_local std::vector<PanelHit> hits;
   thread_local AlignedBuffer<float> survivor_values;
   thread_local std::vector<std::int32_t> survivors;
@@ -232,8 +235,11 @@ void ScreenSource::sweep(std::int64_t first_query, int n, std::int64_t first_row
   }
   limits.assign(padded, std::numeric_limits<float>::infinity());
   slacks.assign(padded, 0.0);
-  const Sweep state{first_query, n, candidates, scorers, limits.data(), slacks.data(), hits.data(),
-                    survivor_values.data(), survivors.data()};
+  const Sweep state{first_query,     n,
+                    candidates,      scorers,
+                    limits.data(),   slacks.data(),
+                    hits.data(),     survivor_values.data(),
+                    survivors.data()};
   for (std::int64_t row = first_row; row < last_row; row += kScreenBlock) {
     sweep_block(state, row / kScreenBlock, last_row);
   }
@@ -241,7 +247,8 @@ void ScreenSource::sweep(std::int64_t first_query, int n, std::int64_t first_row
 
 }  // namespace
 
-std::unique_ptr<Source> make_screen_source(const ExactQuery& query, const std::vector<Scorer>& scorers) {
+std::unique_ptr<Source> make_screen_source(const ExactQuery& query,
+                                           const std::vector<Scorer>& scorers) {
   return std::make_unique<ScreenSource>(query, scorers);
 }
 

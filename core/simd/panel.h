@@ -10,11 +10,11 @@
 
 namespace vl {
 
-inline constexpr int kPanelRows = 16;        // rows side by side in one panel: one zmm of 32-bit lanes
-inline constexpr int kPanelsPerCall = 2;     // kernels take panels in pairs
-inline constexpr int kGroupBytes = 4;        // 1 float32, 2 bfloat16 or 4 int8 elements of one row
-inline constexpr int kGroupStep = 16;        // group counts are multiples of 16: one AMX tile of 64 bytes
-inline constexpr int kQueryPad = 32;         // query buffers hold a multiple of 32 rows: two AMX tiles
+inline constexpr int kPanelRows = 16;     // rows side by side in one panel: one zmm of 32-bit lanes
+inline constexpr int kPanelsPerCall = 2;  // kernels take panels in pairs
+inline constexpr int kGroupBytes = 4;     // 1 float32, 2 bfloat16 or 4 int8 elements of one row
+inline constexpr int kGroupStep = 16;  // group counts are multiples of 16: one AMX tile of 64 bytes
+inline constexpr int kQueryPad = 32;   // query buffers hold a multiple of 32 rows: two AMX tiles
 
 // A batch of queries in the element type of the kernel, row-major, `row_bytes` apart.
 // Arrays are padded to kQueryPad; limits of padding queries must be +inf.
@@ -22,20 +22,21 @@ struct PanelQueries {
   const void* codes = nullptr;
   std::int64_t row_bytes = 0;
   int n = 0;
-  const std::int32_t* start = nullptr;       // int8 only: -128 * sum of the codes in the (head) groups
+  const std::int32_t* start = nullptr;  // int8 only: -128 * sum of the codes in the (head) groups
   const std::int32_t* rest_start = nullptr;  // int8 only: the same for the groups after the head
   const float* tail = nullptr;               // w in the bound below
   const float* bias = nullptr;               // z in the bound below; null when there is no bias
   const float* limit = nullptr;              // h in the bound below
-  // Needed with a head only. Survivors of the head wait here until a panel's are completed together:
-  // room for 16 values and one number a query and panel.
-  float* survivor_values = nullptr;          // 2 * 16 * (n + 1), 64-byte aligned
-  std::int32_t* survivors = nullptr;         // 2 * (n + 1)
+  // Needed with a head only. Survivors of the head wait here until a panel's are completed
+  // together: room for 16 values and one number a query and panel.
+  float* survivor_values = nullptr;   // 2 * 16 * (n + 1), 64-byte aligned
+  std::int32_t* survivors = nullptr;  // 2 * (n + 1)
 };
 
-// Two adjacent panels. Group g of panel p's 16 rows is the 64 bytes at data + p * 64 * groups + 64 * g.
-// int8 rows are stored offset by 128 (uint8), as VNNI and AMX want them. With a head, `data` holds the
-// head groups alone, so that a sweep over heads streams, and `rest` the groups after them.
+// Two adjacent panels. Group g of panel p's 16 rows is the 64 bytes at data + p * 64 * groups + 64
+// * g. int8 rows are stored offset by 128 (uint8), as VNNI and AMX want them. With a head, `data`
+// holds the head groups alone, so that a sweep over heads streams, and `rest` the groups after
+// them.
 struct PanelPair {
   const void* data = nullptr;
   const void* rest = nullptr;
@@ -50,19 +51,21 @@ struct PanelHit {
   float value;        // A * dot + B * z over all groups
 };
 
-// Appends every (query, row) with  A*dot + B*z >= h  and returns how many. When rest_groups > 0 the product
-// over the first `groups` alone is tested first, as A*dot_head + T*w + B*z >= h, and only survivors are
-// completed. `out` must have room for 32 * queries.n hits.
+// Appends every (query, row) with  A*dot + B*z >= h  and returns how many. When rest_groups > 0 the
+// product over the first `groups` alone is tested first, as A*dot_head + T*w + B*z >= h, and only
+// survivors are completed. `out` must have room for 32 * queries.n hits.
 using PanelFilter = std::int64_t (*)(const PanelQueries& queries, const PanelPair& rows, int groups,
                                      int rest_groups, PanelHit* out);
 
 // out[query * out_stride + row] = dot, for the 32 rows of the pair (float32 and bfloat16 only).
-using PanelProduct = void (*)(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows,
-                              int groups, float* out, std::int64_t out_stride);
+using PanelProduct = void (*)(const void* queries, std::int64_t row_bytes, int n,
+                              const PanelPair& rows, int groups, float* out,
+                              std::int64_t out_stride);
 
 struct PanelKernels {
   SimdLevel level;
-  int int8_query_max;  // largest magnitude a query code may have: 127, or 63 where pairs could saturate
+  int int8_query_max;  // largest magnitude a query code may have: 127, or 63 where pairs could
+                       // saturate
   PanelFilter filter_int8;
   PanelFilter filter_bf16;
   PanelFilter filter_f32;

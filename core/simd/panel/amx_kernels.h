@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Block products on AMX tiles, int8 and bfloat16. A call multiplies 32 queries (two A tiles) with two
-// panels (two B tiles) into four C tiles of 16 x 16 32-bit sums; one tile step covers 16 groups, that is
-// 64 int8 or 32 bfloat16 elements a row. A panel is already in the layout tiles want of B (16 groups of
-// 64 bytes), so nothing is repacked. Sums leave through a 4 KiB buffer that stays in L1; bounds, tails and
-// hits are those of tile.h on AVX-512.
+// Block products on AMX tiles, int8 and bfloat16. A call multiplies 32 queries (two A tiles) with
+// two panels (two B tiles) into four C tiles of 16 x 16 32-bit sums; one tile step covers 16
+// groups, that is 64 int8 or 32 bfloat16 elements a row. A panel is already in the layout tiles
+// want of B (16 groups of 64 bytes), so nothing is repacked. Sums leave through a 4 KiB buffer that
+// stays in L1; bounds, tails and hits are those of tile.h on AVX-512.
 //
 // The including file provides the VL_TILE_* operations: amx.cc the instructions, amx_model.cc their
 // definition in plain C++, so that this code is tested on hosts without tiles.
@@ -26,8 +26,8 @@ constexpr TileConfig kTileConfig{};
 
 // sums[(a * 2 + p)][16][16] = A tile a x B tile p, over `groups` groups. Tiles 0-3 hold the sums.
 template <bool kInt8>
-inline void tile_block(const unsigned char* query, std::int64_t row_bytes, const unsigned char* panel,
-                       int groups, float* sums) {
+inline void tile_block(const unsigned char* query, std::int64_t row_bytes,
+                       const unsigned char* panel, int groups, float* sums) {
   const std::int64_t panel_bytes = static_cast<std::int64_t>(groups) * 64;
   const unsigned char* second = query + 16 * row_bytes;
   VL_TILE_ZERO(0);
@@ -74,7 +74,8 @@ PanelHit* complete_tiles(const PanelQueries& q, const PanelPair& rows, int group
   alignas(64) unsigned char codes[16][64];
   alignas(64) float sums[256];
   for (int panel = 0; panel < kPanelsPerCall; ++panel) {
-    const unsigned char* base = static_cast<const unsigned char*>(rows.rest) + panel * 64 * rest_groups;
+    const unsigned char* base =
+        static_cast<const unsigned char*>(rows.rest) + panel * 64 * rest_groups;
     const std::int64_t count = alive.count[panel];
     const std::int32_t* queries = alive.queries[panel];
     for (std::int64_t first = 0; first < count; first += 16) {
@@ -82,7 +83,8 @@ PanelHit* complete_tiles(const PanelQueries& q, const PanelPair& rows, int group
       for (int g = 0; g < rest_groups; g += kGroupStep) {
         for (std::int64_t i = 0; i < 16; ++i) {
           const std::int32_t query = queries[first + i < count ? first + i : count - 1];
-          _mm512_store_si512(codes[i], _mm512_loadu_si512(query_row(q, query) + kGroupBytes * (groups + g)));
+          _mm512_store_si512(codes[i],
+                             _mm512_loadu_si512(query_row(q, query) + kGroupBytes * (groups + g)));
         }
         VL_TILE_LOAD(4, codes, 64);
         VL_TILE_LOAD(6, base + 64 * g, 64);
@@ -95,7 +97,8 @@ PanelHit* complete_tiles(const PanelQueries& q, const PanelPair& rows, int group
       VL_TILE_STORE(0, sums, 64);
       for (std::int64_t i = 0; i < 16 && first + i < count; ++i) {
         const std::int32_t query = queries[first + i];
-        const __m512 rest = tile_dot<kInt8>(sums, static_cast<int>(i), 0, kInt8 ? q.rest_start[query] : 0);
+        const __m512 rest =
+            tile_dot<kInt8>(sums, static_cast<int>(i), 0, kInt8 ? q.rest_start[query] : 0);
         const __m512 value = Ops::fma(rest, Ops::load(rows.scale + panel * kPanelRows),
                                       Ops::load(alive.values[panel] + (first + i) * kPanelRows));
         out = settle<Ops>(q, query, panel, value, out);
@@ -137,8 +140,9 @@ std::int64_t filter_tiles(const PanelQueries& q, const PanelPair& rows, int grou
 }
 
 // Rows of the last partial block of queries lie within the caller's padding (kQueryPad).
-inline void product_tiles_bf16(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows,
-                               int groups, float* out, std::int64_t out_stride) {
+inline void product_tiles_bf16(const void* queries, std::int64_t row_bytes, int n,
+                               const PanelPair& rows, int groups, float* out,
+                               std::int64_t out_stride) {
   const auto* query = static_cast<const unsigned char*>(queries);
   const auto* panel = static_cast<const unsigned char*>(rows.data);
   alignas(64) float sums[1024];
@@ -148,7 +152,8 @@ inline void product_tiles_bf16(const void* queries, std::int64_t row_bytes, int 
     const int count = n - first < kQueryPad ? n - first : kQueryPad;
     for (int i = 0; i < count; ++i) {
       for (int p = 0; p < kPanelsPerCall; ++p) {
-        _mm512_storeu_ps(out + (first + i) * out_stride + p * kPanelRows, tile_dot<false>(sums, i, p, 0));
+        _mm512_storeu_ps(out + (first + i) * out_stride + p * kPanelRows,
+                         tile_dot<false>(sums, i, p, 0));
       }
     }
   }

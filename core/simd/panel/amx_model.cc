@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The AMX kernels on a software model of the tiles (Intel SDM vol. 2, TDPBSUD and TDPBF16PS), so that
-// their indexing is tested on any AVX-512 host. Slow; never selected unless asked for by name.
+// The AMX kernels on a software model of the tiles (Intel SDM vol. 2, TDPBSUD and TDPBF16PS), so
+// that their indexing is tested on any AVX-512 host. Slow; never selected unless asked for by name.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -47,7 +47,8 @@ inline void tile_dpbsud(Tile& c, const Tile& a, const Tile& b) {
       auto sum = tile_get<std::int32_t>(c, m, n);
       for (int k = 0; k < 16; ++k) {
         for (int j = 0; j < 4; ++j) {
-          sum += static_cast<std::int8_t>(a.bytes[m][4 * k + j]) * static_cast<int>(b.bytes[k][4 * n + j]);
+          sum += static_cast<std::int8_t>(a.bytes[m][4 * k + j]) *
+                 static_cast<int>(b.bytes[k][4 * n + j]);
         }
       }
       tile_put(c, m, n, sum);

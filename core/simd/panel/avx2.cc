@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Block products, AVX2 + FMA: a panel is two ymm registers wide, 4 queries x 1 panel in 16 registers.
+// Block products, AVX2 + FMA: a panel is two ymm registers wide, 4 queries x 1 panel in 16
+// registers.
 #include <immintrin.h>
 
 #include "simd/panel/tile.h"
@@ -74,7 +75,8 @@ struct Bf16Ops256 : Float256 {
   using Acc = Wide;
   static __m256 even(__m256i v) { return _mm256_castsi256_ps(_mm256_slli_epi32(v, 16)); }
   static __m256 odd(__m256i v) {
-    return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
+    return _mm256_castsi256_ps(
+        _mm256_and_si256(v, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
   }
   static Rows load_rows(const unsigned char* p) { return load_wide(p); }
   static Query load_query(const unsigned char* p) { return _mm256_set1_epi32(group_at(p)); }
@@ -82,11 +84,14 @@ struct Bf16Ops256 : Float256 {
   static __m256 one(__m256 acc, __m256i r, Query q) {
     return _mm256_fmadd_ps(odd(r), odd(q), _mm256_fmadd_ps(even(r), even(q), acc));
   }
-  static Acc step(Acc acc, Rows r, Query q) { return {one(acc.low, r.low, q), one(acc.high, r.high, q)}; }
+  static Acc step(Acc acc, Rows r, Query q) {
+    return {one(acc.low, r.low, q), one(acc.high, r.high, q)};
+  }
   static Float to_float(Acc acc) { return acc; }
 };
 
-// uint8 x int8 pairs into int16: |pair| <= 255 * 63 * 2 = 32130 never saturates (int8_query_max = 63).
+// uint8 x int8 pairs into int16: |pair| <= 255 * 63 * 2 = 32130 never saturates (int8_query_max =
+// 63).
 struct Int8Ops256 : Float256 {
   using Rows = WideInt;
   using Query = __m256i;
@@ -95,10 +100,15 @@ struct Int8Ops256 : Float256 {
   static Query load_query(const unsigned char* p) { return _mm256_set1_epi32(group_at(p)); }
   static Acc start(std::int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_epi32(v)}; }
   static __m256i one(__m256i acc, __m256i r, Query q) {
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(r, q), _mm256_set1_epi16(1)));
+    return _mm256_add_epi32(acc,
+                            _mm256_madd_epi16(_mm256_maddubs_epi16(r, q), _mm256_set1_epi16(1)));
   }
-  static Acc step(Acc acc, Rows r, Query q) { return {one(acc.low, r.low, q), one(acc.high, r.high, q)}; }
-  static Float to_float(Acc acc) { return {_mm256_cvtepi32_ps(acc.low), _mm256_cvtepi32_ps(acc.high)}; }
+  static Acc step(Acc acc, Rows r, Query q) {
+    return {one(acc.low, r.low, q), one(acc.high, r.high, q)};
+  }
+  static Float to_float(Acc acc) {
+    return {_mm256_cvtepi32_ps(acc.low), _mm256_cvtepi32_ps(acc.high)};
+  }
 };
 
 }  // namespace

@@ -32,7 +32,9 @@ struct FloatOps512 : Float512 {
   using Rows = __m512;
   using Query = __m512;
   using Acc = __m512;
-  static Rows load_rows(const unsigned char* p) { return _mm512_castsi512_ps(_mm512_loadu_si512(p)); }
+  static Rows load_rows(const unsigned char* p) {
+    return _mm512_castsi512_ps(_mm512_loadu_si512(p));
+  }
   static Query load_query(const unsigned char* p) {
     return _mm512_castsi512_ps(_mm512_set1_epi32(group_at(p)));
   }
@@ -62,8 +64,8 @@ struct Bf16SplitOps512 : Float512 {
   static __m512 to_float(Acc acc) { return acc; }
 };
 
-// int8 without VNNI: uint8 x int8 pairs into int16 (|pair| <= 255 * 63 * 2 = 32130 never saturates, hence
-// int8_query_max = 63), then pairs of those into int32.
+// int8 without VNNI: uint8 x int8 pairs into int16 (|pair| <= 255 * 63 * 2 = 32130 never saturates,
+// hence int8_query_max = 63), then pairs of those into int32.
 struct Int8MaddOps512 : Float512 {
   using Rows = __m512i;
   using Query = __m512i;

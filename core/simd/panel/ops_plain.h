@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ops of tile.h in plain C++: the truth the other levels are tested against, and what NEON compilers
-// turn into vector code by themselves (each loop has 16 fixed iterations).
+// Ops of tile.h in plain C++: the truth the other levels are tested against, and what NEON
+// compilers turn into vector code by themselves (each loop has 16 fixed iterations).
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The block product written once, over an Ops type that a level file provides. Included only by level
-// files, inside their anonymous namespace rules: nothing here has external linkage.
+// The block product written once, over an Ops type that a level file provides. Included only by
+// level files, inside their anonymous namespace rules: nothing here has external linkage.
 //
-// Ops gives:  Rows (64 bytes of a panel), Query (one 4-byte group broadcast), Acc (16 accumulators),
+// Ops gives:  Rows (64 bytes of a panel), Query (one 4-byte group broadcast), Acc (16
+// accumulators),
 //   load_rows, load_query, start(int32), step(acc, rows, query), to_float(acc) -> Float, and the
 //   Float helpers load, set1, mul, fma, add, store and at_least (a 16-bit mask).
 // Cost: a block of QB queries x NP panels does QB*NP steps for NP row loads and QB broadcasts, so
@@ -21,10 +22,12 @@ inline const unsigned char* query_row(const PanelQueries& q, int i) {
   return static_cast<const unsigned char*>(q.codes) + static_cast<std::int64_t>(i) * q.row_bytes;
 }
 
-// body(0), body(1), ... body(N - 1) with constant indices. GCC keeps an array in registers only when every
-// index is a constant before its first scalar replacement pass; unrolled loops come too late for that.
+// body(0), body(1), ... body(N - 1) with constant indices. GCC keeps an array in registers only
+// when every index is a constant before its first scalar replacement pass; unrolled loops come too
+// late for that.
 template <class Body, int... I>
-inline __attribute__((always_inline)) void unrolled(std::integer_sequence<int, I...>, const Body& body) {
+inline __attribute__((always_inline)) void unrolled(std::integer_sequence<int, I...>,
+                                                    const Body& body) {
   (body(std::integral_constant<int, I>{}), ...);
 }
 
@@ -35,27 +38,31 @@ inline __attribute__((always_inline)) void unrolled(const Body& body) {
 
 #define VL_UNROLLED(index) [&](auto index) __attribute__((always_inline))
 
-// sums[i * NP + p] = starts[i] + query i x panel p. A function of its own, out of line: with the bounds and
-// hits inlined behind it GCC spills the accumulators inside the loop (measured: 3x slower).
+// sums[i * NP + p] = starts[i] + query i x panel p. A function of its own, out of line: with the
+// bounds and hits inlined behind it GCC spills the accumulators inside the loop (measured: 3x
+// slower).
 template <class Ops, int QB, int NP>
 __attribute__((noinline)) void accumulate(const unsigned char* query, std::int64_t row_bytes,
                                           const unsigned char* panel, int groups,
                                           const std::int32_t* starts, typename Ops::Acc* sums) {
   const std::int64_t panel_bytes = static_cast<std::int64_t>(groups) * 64;
   typename Ops::Acc acc[QB * NP];
-  unrolled<QB * NP>(VL_UNROLLED(j) { acc[j] = Ops::start(starts != nullptr ? starts[j / NP] : 0); });
+  unrolled<QB * NP>(
+      VL_UNROLLED(j) { acc[j] = Ops::start(starts != nullptr ? starts[j / NP] : 0); });
   for (int g = 0; g < groups; ++g) {
     typename Ops::Rows rows[NP];
     unrolled<NP>(VL_UNROLLED(p) { rows[p] = Ops::load_rows(panel + p * panel_bytes + 64 * g); });
     unrolled<QB>(VL_UNROLLED(i) {
       const typename Ops::Query value = Ops::load_query(query + i * row_bytes + kGroupBytes * g);
-      unrolled<NP>(VL_UNROLLED(p) { acc[i * NP + p] = Ops::step(acc[i * NP + p], rows[p], value); });
+      unrolled<NP>(
+          VL_UNROLLED(p) { acc[i * NP + p] = Ops::step(acc[i * NP + p], rows[p], value); });
     });
   }
   unrolled<QB * NP>(VL_UNROLLED(j) { sums[j] = acc[j]; });
 }
 
-inline PanelHit* append_hits(unsigned mask, const float* values, int query, int panel, PanelHit* out) {
+inline PanelHit* append_hits(unsigned mask, const float* values, int query, int panel,
+                             PanelHit* out) {
   while (mask != 0) {
     const int lane = __builtin_ctz(mask);
     mask &= mask - 1;
@@ -67,8 +74,8 @@ inline PanelHit* append_hits(unsigned mask, const float* values, int query, int 
   return out;
 }
 
-// Heads stream, the rest is visited in no order the hardware foresees. With many queries some survive in
-// nearly every panel, and the lines arrive while the heads are tested.
+// Heads stream, the rest is visited in no order the hardware foresees. With many queries some
+// survive in nearly every panel, and the lines arrive while the heads are tested.
 inline void prefetch_rest(const PanelQueries& q, const PanelPair& rows, int rest_groups) {
   constexpr int kManyQueries = 32;
   if (q.n < kManyQueries) return;
@@ -77,8 +84,9 @@ inline void prefetch_rest(const PanelQueries& q, const PanelPair& rows, int rest
 }
 
 template <class Ops>
-inline __attribute__((always_inline)) typename Ops::Float scaled(const PanelQueries& q, const PanelPair& rows,
-                                                                 int query, int panel,
+inline __attribute__((always_inline)) typename Ops::Float scaled(const PanelQueries& q,
+                                                                 const PanelPair& rows, int query,
+                                                                 int panel,
                                                                  typename Ops::Float dot) {
   const typename Ops::Float value = Ops::mul(dot, Ops::load(rows.scale + panel * kPanelRows));
   if (q.bias == nullptr) return value;
@@ -96,8 +104,9 @@ inline __attribute__((always_inline)) PanelHit* settle(const PanelQueries& q, in
   return append_hits(mask, values, query, panel, out);
 }
 
-// Survivors of the heads of one call. Appending does not branch: the next slot is always written and the
-// count moves on only when a lane's bound reaches the limit, so rare survivors cost no mispredictions.
+// Survivors of the heads of one call. Appending does not branch: the next slot is always written
+// and the count moves on only when a lane's bound reaches the limit, so rare survivors cost no
+// mispredictions.
 struct Survivors {
   float* values[kPanelsPerCall];
   std::int32_t* queries[kPanelsPerCall];
@@ -108,12 +117,12 @@ struct Survivors {
         queries{q.survivors, q.survivors + q.n + 1} {}
 };
 
-// Tests the heads of `count` queries from `first` on against one panel; dot(i) gives their products. The
-// terms of the panel and the count stay in registers.
+// Tests the heads of `count` queries from `first` on against one panel; dot(i) gives their
+// products. The terms of the panel and the count stay in registers.
 template <class Ops, class Dot>
-inline __attribute__((always_inline)) void test_heads(const PanelQueries& q, const PanelPair& rows, int first,
-                                                      int count, int panel, const Dot& dot,
-                                                      Survivors& alive) {
+inline __attribute__((always_inline)) void test_heads(const PanelQueries& q, const PanelPair& rows,
+                                                      int first, int count, int panel,
+                                                      const Dot& dot, Survivors& alive) {
   using Float = typename Ops::Float;
   const Float scale = Ops::load(rows.scale + panel * kPanelRows);
   const Float reach = Ops::load(rows.tail + panel * kPanelRows);
@@ -125,7 +134,8 @@ inline __attribute__((always_inline)) void test_heads(const PanelQueries& q, con
   for (int i = 0; i < count; ++i) {
     Float value = Ops::mul(dot(i), scale);
     if (q.bias != nullptr) {
-      value = Ops::fma(Ops::load(rows.bias + panel * kPanelRows), Ops::set1(q.bias[first + i]), value);
+      value =
+          Ops::fma(Ops::load(rows.bias + panel * kPanelRows), Ops::set1(q.bias[first + i]), value);
     }
     const Float bound = Ops::fma(reach, Ops::set1(tails[i]), value);
     Ops::store(values + slot * kPanelRows, value);
@@ -155,13 +165,15 @@ __attribute__((noinline)) void accumulate_chosen(const PanelQueries& q, const st
   unrolled<QB>(VL_UNROLLED(i) { sums[i] = acc[i]; });
 }
 
-// Completes the survivors of both panels, eight queries at a time; the last block repeats its last query.
+// Completes the survivors of both panels, eight queries at a time; the last block repeats its last
+// query.
 template <class Ops>
 PanelHit* complete(const PanelQueries& q, const PanelPair& rows, int groups, int rest_groups,
                    Survivors& alive, PanelHit* out) {
   constexpr int kBlock = 8;
   for (int panel = 0; panel < kPanelsPerCall; ++panel) {
-    const unsigned char* base = static_cast<const unsigned char*>(rows.rest) + panel * 64 * rest_groups;
+    const unsigned char* base =
+        static_cast<const unsigned char*>(rows.rest) + panel * 64 * rest_groups;
     const std::int64_t count = alive.count[panel];
     for (std::int64_t first = 0; first < count; first += kBlock) {
       std::int32_t chosen[kBlock];
@@ -183,10 +195,11 @@ PanelHit* complete(const PanelQueries& q, const PanelPair& rows, int groups, int
 }
 
 template <class Ops, int QB, int NP>
-inline PanelHit* filter_block(const PanelQueries& q, const PanelPair& rows, int groups, bool whole, int first,
-                              int first_panel, Survivors& alive, PanelHit* out) {
+inline PanelHit* filter_block(const PanelQueries& q, const PanelPair& rows, int groups, bool whole,
+                              int first, int first_panel, Survivors& alive, PanelHit* out) {
   typename Ops::Acc sums[QB * NP];
-  const unsigned char* panel = static_cast<const unsigned char*>(rows.data) + first_panel * 64 * groups;
+  const unsigned char* panel =
+      static_cast<const unsigned char*>(rows.data) + first_panel * 64 * groups;
   accumulate<Ops, QB, NP>(query_row(q, first), q.row_bytes, panel, groups,
                           q.start != nullptr ? q.start + first : nullptr, sums);
   for (int p = 0; p < NP; ++p) {
@@ -204,8 +217,8 @@ inline PanelHit* filter_block(const PanelQueries& q, const PanelPair& rows, int 
 }
 
 template <class Ops, int QB, int NP>
-std::int64_t filter_panels(const PanelQueries& q, const PanelPair& rows, int groups, int rest_groups,
-                           PanelHit* out) {
+std::int64_t filter_panels(const PanelQueries& q, const PanelPair& rows, int groups,
+                           int rest_groups, PanelHit* out) {
   PanelHit* const begin = out;
   const bool whole = rest_groups == 0;
   Survivors alive(q);
@@ -216,7 +229,8 @@ std::int64_t filter_panels(const PanelQueries& q, const PanelPair& rows, int gro
       out = filter_block<Ops, QB, NP>(q, rows, groups, whole, i, panel, alive, out);
     }
   }
-  // Few queries are bound by memory, and prefetchers follow one stream better than two (measured: 2x).
+  // Few queries are bound by memory, and prefetchers follow one stream better than two (measured:
+  // 2x).
   for (int panel = 0; panel < kPanelsPerCall; ++panel) {
     for (int i = blocked; i < q.n; ++i) {
       out = filter_block<Ops, 1, 1>(q, rows, groups, whole, i, panel, alive, out);
@@ -227,8 +241,9 @@ std::int64_t filter_panels(const PanelQueries& q, const PanelPair& rows, int gro
 }
 
 template <class Ops, int QB, int NP>
-inline void product_block(const unsigned char* query, std::int64_t row_bytes, const unsigned char* panel,
-                          int groups, float* out, std::int64_t out_stride) {
+inline void product_block(const unsigned char* query, std::int64_t row_bytes,
+                          const unsigned char* panel, int groups, float* out,
+                          std::int64_t out_stride) {
   typename Ops::Acc sums[QB * NP];
   accumulate<Ops, QB, NP>(query, row_bytes, panel, groups, nullptr, sums);
   for (int i = 0; i < QB; ++i) {
@@ -239,8 +254,8 @@ inline void product_block(const unsigned char* query, std::int64_t row_bytes, co
 }
 
 template <class Ops, int QB, int NP>
-void product_panels(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows, int groups,
-                    float* out, std::int64_t out_stride) {
+void product_panels(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows,
+                    int groups, float* out, std::int64_t out_stride) {
   const auto* query = static_cast<const unsigned char*>(queries);
   for (int p = 0; p < kPanelsPerCall; p += NP) {
     const unsigned char* panel = static_cast<const unsigned char*>(rows.data) + p * 64 * groups;

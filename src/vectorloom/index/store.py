@@ -22,6 +22,8 @@ from vectorloom.index.screen import build_screen
 
 #: Fewer rows than this are scanned as fast as a screen could be asked.
 SCREEN_MIN_ROWS = 4096
+#: Sums of uint8 x int8 products over more dimensions could leave int32.
+SCREEN_MAX_DIM = 65_536
 
 # Grown by a quarter: at most 25 % of the memory lies idle, and each row is copied 4 times on
 # average.
@@ -101,6 +103,8 @@ class RowStore:
 
     def _wants_screen(self, n: int) -> bool:
         if self.policy is None or self.kind not in SCREENED or n == 0:
+            return False
+        if self.dim > SCREEN_MAX_DIM:
             return False
         return self.policy == "int8" or n >= SCREEN_MIN_ROWS
 
