@@ -123,8 +123,7 @@ def test_any_dimension_and_dtype_can_be_estimated(dim, dtype) -> None:
     assert vl.estimate(5000, dim, dtype, metric).ram_bytes > 0
 
 
-# ---- bytes
-# ----------------------------------------------------------------------------------------
+# ---- bytes -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

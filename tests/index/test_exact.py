@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import vectorloom as vl
 from oracle import assert_answers, ranked, scores_of
+from vectorloom import _core
 from vectorloom.index import Exact
 from vectorloom.index.encoding import decode, encode
 
@@ -23,8 +24,7 @@ def whole_numbers(rng, n, dim, high=4):
     return x
 
 
-# ---- worked by hand
-# -------------------------------------------------------------------------------
+# ---- worked by hand ----------------------------------------------------------
 
 WORKED = [
     # score and distance of rows a=(1, 0), b=(0, 2), c=(3, 4) for the query (3, 4), best first
@@ -51,8 +51,7 @@ def test_hamming_of_a_case_worked_by_hand() -> None:
     assert hits.scores.tolist() == [[-1, -2, -2]]
 
 
-# ---- sizes
-# ----------------------------------------------------------------------------------------
+# ---- sizes -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -92,8 +91,35 @@ def test_every_number_of_queries_is_exact(n_queries, rng) -> None:
     assert_answers(Exact(screen="int8").fit(x).search(queries, 5), x, range(200), queries, 5)
 
 
-# ---- the screen
-# -----------------------------------------------------------------------------------
+@pytest.fixture(params=_core.simd_levels())
+def level(request):
+    """Each CPU level that this host has, weakest first."""
+    before = _core.simd_level()
+    _core.set_simd_level(request.param)
+    yield request.param
+    _core.set_simd_level(before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8", "uint8"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dim", [17, 97])
+def test_every_cpu_level_is_exact(level, metric, dtype, dim, rng) -> None:
+    x, queries = np.abs(whole_numbers(rng, 150, dim)), np.abs(whole_numbers(rng, 20, dim))
+    stored = x.astype(np.int8) if dtype == "int8" else x
+    screens = [None, "int8"] if dtype in ("float32", "float16", "bfloat16") else [None]
+    for screen in screens:
+        index = Exact(metric, dtype, screen).fit(stored)
+        assert_answers(index.search(queries, 12), x, range(150), queries, 12)
+        assert_answers(index.search(queries[:1], 12), x, range(150), queries[:1], 12)
+
+
+def test_every_cpu_level_counts_bits(level, rng) -> None:
+    x, queries = rng.random((150, 333)) < 0.5, rng.random((20, 333)) < 0.5
+    index = Exact("hamming").fit(x)
+    assert_answers(index.search(queries, 12), x, range(150), queries, 12)
+
+
+# ---- the screen --------------------------------------------------------------
 
 
 def clustered(rng, n, dim):
@@ -184,8 +210,7 @@ def test_no_memory_while_growing_leaves_the_index_as_it_was(rng, monkeypatch) ->
     assert len(index.add(x)) == 200
 
 
-# ---- dtypes
-# ---------------------------------------------------------------------------------------
+# ---- dtypes ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
@@ -257,8 +282,7 @@ def test_encoding_never_gives_what_is_not_finite(values) -> None:
         assert np.isfinite(decode(rows.values, rows.scales, kind, x.shape[1])).all()
 
 
-# ---- ranges
-# ---------------------------------------------------------------------------------------
+# ---- ranges ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("metric", [*METRICS, "hamming"])
@@ -309,8 +333,7 @@ def test_range_search_takes_filters_and_infinite_radii(rng) -> None:
             index.range_search(x[:2], radius)
 
 
-# ---- what is refused
-# ------------------------------------------------------------------------------
+# ---- what is refused ---------------------------------------------------------
 
 GOOD = np.eye(3, dtype=np.float32)
 REFUSED = {
