@@ -123,14 +123,12 @@ def as_array(X: Any, *, name: str = "X") -> NDArray[Any]:
     elif module == "scipy" and hasattr(X, "toarray"):
         raise ParameterError(
             f"{name} is a sparse matrix; dense vectors are expected. Pass {name}.toarray(), or "
-            "reduce it "
-            "first (vl.learn.LatentSemantic, a truncated SVD)."
+            "reduce it first (vl.learn.LatentSemantic, a truncated SVD)."
         )
     if isinstance(X, np.ma.MaskedArray):
         raise ParameterError(
             f"{name} is a masked array and masked values have no meaning here. Drop those rows, or "
-            "pass "
-            f"{name}.filled(value)."
+            f"pass {name}.filled(value)."
         )
     try:
         array = np.asarray(X)
@@ -149,13 +147,11 @@ def _not_numeric(array: NDArray[Any], name: str) -> str:
     if array.dtype.kind == "O" and array.ndim and array.size and hasattr(array.flat[0], "__len__"):
         return (
             f"{name} is an object array of rows; a numeric matrix is expected. If all rows have "
-            "the same "
-            f"length pass np.stack({name})."
+            f"the same length pass np.stack({name})."
         )
     return (
         f"{name} has dtype {array.dtype}; numbers are expected (float32, float64, float16, "
-        "integers). "
-        f"Convert it first, e.g. {name}.astype(np.float32)."
+        f"integers). Convert it first, e.g. {name}.astype(np.float32)."
     )
 
 
@@ -180,8 +176,7 @@ def _from_arrow(column: Any, name: str) -> Any:
     if column.null_count:
         raise ParameterError(
             f"{name} has {column.null_count} null rows; every row must be a vector. Pass "
-            f"{name}.drop_null() "
-            "and drop the same ids."
+            f"{name}.drop_null() and drop the same ids."
         )
     if len(column) == 0:
         return np.empty((0, column.type.list_size if is_fixed else 0), np.float32)
@@ -190,8 +185,7 @@ def _from_arrow(column: Any, name: str) -> Any:
         bad = int(np.argmax(lengths != lengths[0]))
         raise ShapeError(
             f"{name} must have rows of equal length; row 0 has {lengths[0]} values and row {bad} "
-            "has "
-            f"{lengths[bad]}."
+            f"has {lengths[bad]}."
         )
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), int(lengths[0]))
 
@@ -229,8 +223,8 @@ def _as_floating(array: NDArray[Any], name: str, target: np.dtype[Any]) -> NDArr
                 row, column = np.argwhere(~np.isfinite(block))[0]
                 raise ParameterError(
                     f"{name} has the value {array[start + row, column]} in row {start + row}; that "
-                    "is beyond "
-                    f"{target.name} (largest {np.finfo(target).max:.6g}). Scale the vectors first."
+                    f"is beyond {target.name} (largest {np.finfo(target).max:.6g}). Scale the "
+                    "vectors first."
                 )
     return result
 
@@ -274,9 +268,8 @@ def _as_integral(array: NDArray[Any], name: str, target: np.dtype[Any]) -> NDArr
             row, column = np.argwhere(wrong)[0]
             raise ParameterError(
                 f"{name} has the value {block[row, column]} in row {start + row}; {target.name} "
-                "takes whole "
-                f"numbers from {low} to {high}. Round or scale the vectors first, or choose "
-                "another dtype."
+                f"takes whole numbers from {low} to {high}. Round or scale the vectors first, or "
+                "choose another dtype."
             )
     return np.ascontiguousarray(array.astype(target))
 
@@ -331,8 +324,7 @@ def as_ids(
     if array.dtype == np.int64 and (array == PAD_ID).any():
         raise ParameterError(
             f"{name} has -1 at {int(np.argmax(array == PAD_ID))}; -1 marks the empty places of an "
-            "answer and "
-            "cannot be an id. Choose another number."
+            "answer and cannot be an id. Choose another number."
         )
     if unique:
         _check_unique(array, name)

@@ -85,15 +85,13 @@ def resolve_kind(metric: Any, dtype: Any) -> str:
         if dtype not in ("bits", "float32"):
             raise ParameterError(
                 f"metric='hamming' compares bits; got dtype={dtype!r}. Pass dtype='bits' and "
-                "boolean or "
-                "packed uint8 vectors, e.g. X > 0."
+                "boolean or packed uint8 vectors, e.g. X > 0."
             )
         return "bits"
     if dtype == "bits":
         raise ParameterError(
             f"dtype='bits' goes with metric='hamming'; got metric={metric!r}. Pass "
-            "metric='hamming', or a "
-            "numeric dtype."
+            "metric='hamming', or a numeric dtype."
         )
     return str(dtype)
 
@@ -245,8 +243,7 @@ def _encode_bits(X: Any, name: str, dim: int | None) -> Encoded:
     elif width != -(-dim // 8):
         raise ShapeError(
             f"{name} must have {-(-dim // 8)} packed bytes ({dim} bits) a row; got shape "
-            f"{array.shape}. "
-            "Pass bool vectors, or pack them with np.packbits(X, axis=1)."
+            f"{array.shape}. Pass bool vectors, or pack them with np.packbits(X, axis=1)."
         )
     spare = 8 * width - dim
     if spare and (packed[:, -1] & ((1 << spare) - 1)).any():

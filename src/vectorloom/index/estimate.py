@@ -60,8 +60,7 @@ class Estimate:
         disk = f", {format_bytes(self.disk_bytes)} on disk" if self.disk_bytes else ""
         lines = [
             f"{format_bytes(self.ram_bytes)} in memory (peak "
-            f"{format_bytes(self.peak_bytes)}){disk}, "
-            f"about {self.seconds:.2g} s"
+            f"{format_bytes(self.peak_bytes)}){disk}, about {self.seconds:.2g} s"
         ]
         return "\n  ".join([*lines, *self.notes])
 

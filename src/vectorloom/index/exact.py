@@ -158,8 +158,7 @@ class Exact(Estimator):
             first = wanted[clash].tolist()[0]
             raise ParameterError(
                 f"ids has {int(clash.sum())} that are in the index already, first {first!r}; add "
-                "takes new "
-                "ids. Use upsert(X, ids) to replace rows."
+                "takes new ids. Use upsert(X, ids) to replace rows."
             )
         store.extend(rows, wanted, np.empty(0, np.int64), "X", n_jobs)
         return self
@@ -440,8 +439,7 @@ class Exact(Estimator):
             if self.screen == "int8" and kind not in ("float32", "float16", "bfloat16"):
                 raise ParameterError(
                     f"screen='int8' is for float rows; these are stored as {kind}, which is as "
-                    "fast to "
-                    "scan. Pass screen='auto'."
+                    "fast to scan. Pass screen='auto'."
                 )
         return self.screen
 

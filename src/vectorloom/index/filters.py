@@ -84,8 +84,7 @@ def position_masks(
     if len(filters) != n_queries:
         raise ShapeError(
             f"where has {len(filters)} filters and there are {n_queries} queries; give one filter "
-            "a "
-            "query, or one mask or list of ids for all."
+            "a query, or one mask or list of ids for all."
         )
     return QueryMasks(filters, ids, live)
 
@@ -125,8 +124,7 @@ def _from_mask(array: NDArray[np.bool_], n: int, live: Mask) -> NDArray[np.uint8
     if array.shape != (n_rows,):
         raise ShapeError(
             f"where is a mask of shape {array.shape}; ({n_rows},) is expected, one entry a row in "
-            "the "
-            "order of ids_."
+            "the order of ids_."
         )
     if live is None:
         return np.ascontiguousarray(array).view(np.uint8)

@@ -290,8 +290,7 @@ class RowStore:
         except MemoryError as error:
             raise CapacityError(
                 f"no memory for {end:,} rows of {self.dim} dimensions as {self.kind}; the index is "
-                "as it "
-                "was. Use a smaller dtype ('float16', 'int8'), or screen=None."
+                "as it was. Use a smaller dtype ('float16', 'int8'), or screen=None."
             ) from error
 
     def _screen_bytes(self, n: int) -> int:
@@ -334,8 +333,7 @@ def refuse_zero(norms: NDArray[np.float64], name: str) -> None:
         rows = ", ".join(map(str, zero[:5].tolist())) + (", …" if len(zero) > 5 else "")
         raise ParameterError(
             f"{name} has {len(zero)} zero vector{'s' if len(zero) > 1 else ''} (row {rows}), which "
-            "have no "
-            "cosine. Drop them, or use metric='ip' or 'l2'."
+            "have no cosine. Drop them, or use metric='ip' or 'l2'."
         )
 
 

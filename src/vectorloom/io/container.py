@@ -111,8 +111,7 @@ class Container:
         if array.dtype.str != dtype or not fits:
             raise FormatError(
                 f"{self.path}: the array {name!r} has dtype {array.dtype.str} and shape "
-                f"{array.shape}; "
-                f"{dtype} and {shape} are expected in this {self.kind} file."
+                f"{array.shape}; {dtype} and {shape} are expected in this {self.kind} file."
             )
         return array
 
@@ -177,8 +176,7 @@ def open_any(path: str | os.PathLike[str], *, verify: bool = False) -> Any:
     if kind not in _loaders:
         raise FormatError(
             f"{container.path}: holds {kind!r}, which this version of vectorloom cannot open; it "
-            "opens "
-            f"{', '.join(sorted(_loaders))}. A newer vectorloom may have written it."
+            f"opens {', '.join(sorted(_loaders))}. A newer vectorloom may have written it."
         )
     try:
         return _loaders[kind](container)
@@ -395,8 +393,7 @@ def _read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
     if prefix[: len(MAGIC)] != MAGIC[: len(prefix)] or not prefix:
         raise FormatError(
             f"{path}: not a vectorloom file (it begins with {prefix[:8]!r}, not {MAGIC!r}). To "
-            "read vectors "
-            "of other formats use vl.read(path)."
+            "read vectors of other formats use vl.read(path)."
         )
     if len(prefix) < _PREFIX.size + 4:
         raise _truncated(path, size, _PREFIX.size + 4)
@@ -406,8 +403,7 @@ def _read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         raise FormatError(
             f"{path}: has format version {version}; this vectorloom reads version "
-            f"{FORMAT_VERSION}. "
-            "Upgrade vectorloom to open it."
+            f"{FORMAT_VERSION}. Upgrade vectorloom to open it."
         )
     if length > min(size - len(prefix), _MAX_HEADER):
         raise _truncated(path, size, len(prefix) + length)
