@@ -96,7 +96,7 @@ def run_demo(
             bar.update(description=_STEPS[min(step + 1, len(_STEPS) - 1)])
             bar.advance()
 
-        gathered = gather(roots, max_passages=max_passages, quiet=True)
+        gathered = gather(roots, max_passages=max_passages, quiet=quiet)
         passages = gathered.passages
         if len(passages) < 50:
             raise ParameterError(

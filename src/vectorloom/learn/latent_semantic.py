@@ -299,7 +299,8 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
             noise -= (noise @ directions.T) @ directions
         noise *= np.float32(self.residual_weight / max(n_random, 1) ** 0.5)
-        self.components_ = np.concatenate([directions, noise]).astype(np.float32)
+        # Stored by columns: texts are multiplied by the transpose, which is then never copied.
+        self.components_ = np.asfortranarray(np.concatenate([directions, noise]), dtype=np.float32)
         self.singular_values_ = singular_values.astype(np.float32)
         self.n_components_ = len(self.components_)
 
@@ -353,7 +354,7 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             params["stop_words"] = sorted(params["stop_words"])
         terms, term_offsets = pack_strings(self.terms_.tolist())
         arrays = {
-            "components": self.components_,
+            "columns": self.components_.T,
             "singular_values": self.singular_values_,
             "explained_variance": self.explained_variance_,
             "idf": self.idf_,
@@ -382,9 +383,9 @@ def _load(container: Container) -> LatentSemantic:
     model = LatentSemantic(**params)
     model._check_parameters()
     where = str(container.path)
-    components = container.array("components", "<f4", (None, None))
-    dim, n_terms = components.shape
-    model.components_ = components
+    columns = container.array("columns", "<f4", (None, None))
+    n_terms, dim = columns.shape
+    model.components_ = columns.T
     model.n_components_ = dim
     model.singular_values_ = container.array("singular_values", "<f4", (None,))
     model.explained_variance_ = container.array("explained_variance", "<f4", (dim,))
