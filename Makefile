@@ -124,8 +124,8 @@ tidy: $(DEV_READY)
 gates: $(DEV_READY) $(BUILT) $(STUB)
 	@echo "· house rules";  $(RUN) tools/check_sources.py
 	@echo "· objects";      $(RUN) tools/check_objects.py
-	@echo "· stub, layers"; $(RUN) -m pytest -q --no-header --durations=0 -p no:cacheprovider \
-	  tests/contracts/test_layers.py tests/contracts/test_stub.py
+	@echo "· stub, layers"; $(RUN) -m pytest -q -o addopts=--import-mode=importlib \
+	  -p no:cacheprovider tests/contracts/test_layers.py tests/contracts/test_stub.py
 	@echo "· canaries";     $(RUN) tools/check_gates.py
 
 fix: $(DEV_READY) ## Format and repair what the tools can repair
