@@ -447,6 +447,16 @@ def test_ids_at_the_ends_of_int64_work_and_none_is_made_up_beyond() -> None:
         index.add(GOOD)
 
 
+def test_removed_rows_are_not_in_the_file(tmp_path) -> None:
+    secret = np.array([[1.2345678e-20, 7.654321e20, 3.1415927]], np.float32)
+    index = Exact(metric="ip").fit(np.concatenate([GOOD, secret]))
+    index.save(tmp_path / "with.vl")
+    assert secret.tobytes() in (tmp_path / "with.vl").read_bytes()
+    index.remove([3])
+    index.save(tmp_path / "without.vl")
+    assert secret.tobytes() not in (tmp_path / "without.vl").read_bytes()
+
+
 def test_the_callers_array_is_copied() -> None:
     x = GOOD.copy()
     index = Exact().fit(x)
