@@ -18,11 +18,12 @@ from vectorloom.index.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
 
 TASKS = ("index", "search", "knn_graph")
 
-# The calibration searches this many random rows, twice: little enough for 0.3 s on a slow machine,
-# enough that the fixed cost of a call does not count.
+# The calibration searches this many random rows, and a quarter of them, twice: little enough for
+# 0.3 s on a slow machine, enough that the fixed cost of a call does not count.
 _TRIAL_ROWS = 8192
-_TRIAL_QUERIES = 96
+_TRIAL_QUERIES = 192
 _TRIAL_ELEMENTS = 1 << 22
+_TRIAL_PRODUCTS = 1 << 30  # multiply-adds of a rotation
 # Bytes of a file beside its arrays: header and padding.
 _FILE_OVERHEAD = 1024
 _ROW_OVERHEAD = 17  # id, norm and live flag
@@ -122,7 +123,7 @@ def estimate(
     screened = kind in SCREENED and n >= SCREEN_MIN_ROWS
     held = _held_bytes(n, dim, kind, screened)
     rotation = build_bytes(n, dim) if screened else 0
-    build, per_pair = _trial(dim, kind, metric, screened, n_jobs)
+    build, per_query, per_pair = _trial(dim, kind, metric, screened, n_jobs)
     width = held["values"] // max(n, 1)
     index_seconds = n * build + (_rotation_seconds(dim) if screened else 0.0)
     total = sum(held.values())
@@ -134,7 +135,7 @@ def estimate(
         answer = n_queries * k * 16
         work = n_queries * (24 * k + 4 * dim)
         notes.append(f"beside the index of {format_bytes(total)}")
-        job = (answer, answer + work, 0, n * n_queries * per_pair)
+        job = (answer, answer + work, 0, n_queries * (per_query + n * per_pair))
     else:
         k = min(k, max(0, n - 1))
         screen = held["screen"]
@@ -142,7 +143,7 @@ def estimate(
             8 * n * k + 4 * n,
             graph_bytes(n, k) + screen + rotation,
             0,
-            index_seconds + n * n * per_pair,
+            index_seconds + n * (per_query + n * per_pair),
         )
     room = available_memory()
     if room is not None and job[1] > room:
@@ -164,10 +165,10 @@ def _held_bytes(n: int, dim: int, kind: str, screened: bool) -> dict[str, int]:
 
 def _trial(
     dim: int, kind: str, metric: str, screened: bool, n_jobs: int | None
-) -> tuple[float, float]:
-    """Return seconds a row of building, and seconds a (query, row) pair of a batch."""
+) -> tuple[float, float, float]:
+    """Return seconds a row of building; a query, and a (query, row) pair of a batch search."""
     rng = np.random.default_rng(0)
-    n = int(min(_TRIAL_ROWS, max(256, _TRIAL_ELEMENTS // dim)))
+    n = min(_TRIAL_ROWS, max(512, min(_TRIAL_ELEMENTS // dim, _TRIAL_PRODUCTS // dim**2)))
     x: Any = rng.standard_normal((n, dim), dtype=np.float32)
     queries: Any = x[:_TRIAL_QUERIES]
     if kind == "uint8":
@@ -175,33 +176,48 @@ def _trial(
     if kind == "bits":
         x = x > 0
         queries = encode(x[:_TRIAL_QUERIES], kind).values
-    start = time.perf_counter()
-    rows = encode(x, kind, n_jobs=n_jobs)
-    copy = np.array(rows.values)
-    view = _core.Rows(copy, kind, rows.scales)
-    norms = None if kind == "bits" else _core.norms(view, n_jobs)
-    screen = None
-    if screened:
-        padded = -(-dim // 64) * 64
-        rotation = np.eye(padded, dim, dtype=np.float32)
-        center = np.zeros(dim, np.float32) if metric == "l2" else None
-        screen = _core.Screen.build(view, norms, metric, rotation, 1e-6, padded, center, n_jobs)
-    build = (time.perf_counter() - start) / n
+    # Two sizes: their difference is what a row costs, the rest is what a query costs at any size
+    # (candidates, settling them), which the larger jobs that people ask about hardly notice.
     seconds = []
-    for _ in range(2):
+    for size in (n // 4, n):
         start = time.perf_counter()
-        _core.exact_search(view, norms, screen, metric, queries, 10, None, None, n_jobs)
-        seconds.append(time.perf_counter() - start)
-    return build, min(seconds) / (n * len(queries))
+        rows = encode(x[:size], kind, n_jobs=n_jobs)
+        view = _core.Rows(np.array(rows.values), kind, rows.scales)
+        norms = None if kind == "bits" else _core.norms(view, n_jobs)
+        screen = _plain_screen(view, norms, metric, dim, n_jobs) if screened else None
+        build = (time.perf_counter() - start) / size
+        turns = []
+        for _ in range(2):
+            start = time.perf_counter()
+            _core.exact_search(view, norms, screen, metric, queries, 10, None, None, n_jobs)
+            turns.append(time.perf_counter() - start)
+        seconds.append(min(turns) / len(queries))
+    small, large = seconds
+    # The floor holds where another process slowed the smaller trial.
+    pair = max((large - small) / (n - n // 4), 0.1 * large / n)
+    return build, max(0.0, large - n * pair), pair
+
+
+def _plain_screen(
+    view: _core.Rows, norms: Any, metric: str, dim: int, n_jobs: int | None
+) -> _core.Screen:
+    """Return a screen that is not rotated: as costly to build and ask, without fitting anything."""
+    padded = -(-dim // 64) * 64
+    rotation = np.eye(padded, dim, dtype=np.float32)
+    center = np.zeros(dim, np.float32) if metric == "l2" else None
+    return _core.Screen.build(view, norms, metric, rotation, 1e-6, padded, center, n_jobs)
 
 
 def _rotation_seconds(dim: int) -> float:
     """Return the time that fitting a screen's rotation takes once, by a float64 product's rate."""
-    side = 256
+    side = 64  # so small that BLAS runs it on one thread, as the fit does
     a = np.ones((side, side))
-    a @ a
-    start = time.perf_counter()
-    a @ a
-    rate = side**3 / max(time.perf_counter() - start, 1e-6)
-    # On the sample: second moments, rotation, trial products; then an eigenbasis and a QR.
-    return (8192 * dim * (2 * dim + 256) + 16 * dim**3) / rate
+    turns = []
+    for _ in range(50):
+        start = time.perf_counter()
+        a @ a
+        turns.append(time.perf_counter() - start)
+    rate = side**3 / max(min(turns), 1e-7)
+    # On the sample: second moments, rotation, trial products; then an eigenbasis and a QR. All of
+    # it together, factorisations and passes over the products, runs at a third of a product's rate.
+    return 3 * (8192 * dim * (2 * dim + 256) + 16 * dim**3) / rate
