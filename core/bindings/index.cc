@@ -107,8 +107,9 @@ const double* norms_of(const std::optional<DoubleVector>& norms, const Rows& row
   if (rows.kind == Kind::kBits) {
     throw Error(ErrorKind::kParameter, "rows of kind 'bits' need metric 'hamming'");
   }
-  require(norms.has_value() && static_cast<std::int64_t>(norms->shape(0)) == rows.n,
-          "norms: one norm a row is needed");
+  if (!norms.has_value() || static_cast<std::int64_t>(norms->shape(0)) != rows.n) {
+    throw Error(ErrorKind::kShape, "norms: one norm a row is needed");
+  }
   return norms->data();
 }
 
@@ -333,9 +334,11 @@ nb::dict screen_arrays(nb::handle_t<ScreenHolder> self) {
   out["blocks"] = view_of(reinterpret_cast<const float*>(s.blocks()), {blocks, 4}, self);
   std::vector<double> shape = {static_cast<double>(s.shape().n),
                                static_cast<double>(s.shape().groups),
-                               static_cast<double>(s.shape().head_groups), s.shape().kappa,
-                               static_cast<double>(static_cast<int>(s.shape().metric))};
-  out["shape"] = owned(std::move(shape), {5});
+                               static_cast<double>(s.shape().head_groups),
+                               s.shape().kappa,
+                               static_cast<double>(static_cast<int>(s.shape().metric)),
+                               s.shape().largest_norm};
+  out["shape"] = owned(std::move(shape), {6});
   return out;
 }
 
@@ -359,16 +362,17 @@ const T* array_named(const nb::dict& arrays, const char* name,
 }
 
 ScreenHolder open_screen(const nb::dict& arrays) {
-  const double* numbers = array_named<double, 1>(arrays, "shape", {5});
+  const double* numbers = array_named<double, 1>(arrays, "shape", {6});
   ScreenShape shape;
-  for (int i = 0; i < 5; ++i) {
-    if (!(numbers[i] >= 0.0) || numbers[i] > 1e15)
+  for (int i = 0; i < 6; ++i) {
+    if (!(numbers[i] >= 0.0) || (i < 5 && numbers[i] > 1e15))
       throw Error(ErrorKind::kFormat, "screen: bad shape");
   }
   shape.n = static_cast<std::int64_t>(numbers[0]);
   shape.groups = static_cast<int>(numbers[1]);
   shape.head_groups = static_cast<int>(numbers[2]);
   shape.kappa = numbers[3];
+  shape.largest_norm = numbers[5];
   if (numbers[4] > 2.0) throw Error(ErrorKind::kFormat, "screen: bad metric");
   shape.metric = static_cast<Metric>(static_cast<int>(numbers[4]));
   const std::int64_t rotated = static_cast<std::int64_t>(shape.groups) * 4;

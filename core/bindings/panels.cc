@@ -145,6 +145,7 @@ std::vector<std::vector<float>> panel_product(const std::string& level, const st
   product(codes.data(), static_cast<std::int64_t>(queries.shape(1)), n, pair, groups, out.data(),
           kPairRows);
   std::vector<std::vector<float>> rows_out;
+  rows_out.reserve(queries.shape(0));
   for (int i = 0; i < n; ++i)
     rows_out.emplace_back(out.begin() + i * kPairRows, out.begin() + (i + 1) * kPairRows);
   return rows_out;

@@ -80,7 +80,7 @@ class Batch {
     if (allowed_ != nullptr) return true;
     if (query_.metric == Metric::kHamming) return false;
     if (query_.rows.n <= 64) return true;
-    double largest = largest_norm(query_);
+    double largest = query_.largest_norm;
     for (const Scorer& scorer : scorers_) largest = std::max(largest, scorer.query_norm());
     return !(largest < kFastNorm);
   }
@@ -186,16 +186,19 @@ std::vector<std::int64_t> few_survivors(const ExactQuery& query, bool* few) {
   return rows;
 }
 
+// Largest norm of the rows. A screen knows a bound of it; otherwise this reads 8 bytes a row.
+double find_largest_norm(const ExactQuery& query) {
+  if (query.largest_norm >= 0.0) return query.largest_norm;
+  if (query.norms == nullptr || query.rows.n == 0) return 0.0;
+  if (query.screen != nullptr) return query.screen->shape().largest_norm;
+  return *std::max_element(query.norms, query.norms + query.rows.n);
+}
+
 std::int64_t queries_per_batch(const ExactQuery& query) {
   return static_cast<std::int64_t>(resolve_jobs(query.n_jobs)) * 960;
 }
 
 }  // namespace
-
-double largest_norm(const ExactQuery& query) {
-  if (query.norms == nullptr || query.rows.n == 0) return 0.0;
-  return *std::max_element(query.norms, query.norms + query.rows.n);
-}
 
 void exact_search(const ExactQuery& query, std::int64_t k, std::int64_t* positions, double* scores,
                   std::int64_t* counts) {
@@ -206,9 +209,11 @@ void exact_search(const ExactQuery& query, std::int64_t k, std::int64_t* positio
   bool few = false;
   const std::vector<std::int64_t> allowed = few_survivors(query, &few);
   const std::int64_t kept = std::min(k, query.rows.n);
+  const double largest = find_largest_norm(query);
   const std::int64_t step = queries_per_batch(query);
   for (std::int64_t first = 0; first < query.n_queries; first += step) {
-    const ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
+    ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
+    part.largest_norm = largest;
     Batch batch(part, few ? &allowed : nullptr);
     batch.run([&](Candidates& c, std::int64_t,
                   const ValueScale& scale) { c.start_top(kept, part.ties, scale); },
@@ -229,9 +234,11 @@ RangeResult exact_range(const ExactQuery& query, const double* least) {
   if (query.rows.n == 0) return result;
   bool few = false;
   const std::vector<std::int64_t> allowed = few_survivors(query, &few);
+  const double largest = find_largest_norm(query);
   const std::int64_t step = queries_per_batch(query);
   for (std::int64_t first = 0; first < query.n_queries; first += step) {
-    const ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
+    ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
+    part.largest_norm = largest;
     std::vector<std::vector<Scored>> found(static_cast<std::size_t>(part.n_queries));
     Batch batch(part, few ? &allowed : nullptr);
     batch.run([&](Candidates& c, std::int64_t q,

@@ -21,6 +21,7 @@ struct ExactQuery {
   const std::int64_t* ties = nullptr;     // null = row number
   const std::int64_t* exclude = nullptr;  // per query a row never returned (-1: none); null = none
   int n_jobs = 0;
+  double largest_norm = -1.0;  // of the rows; found by the search when negative
 };
 
 // positions (n_queries, k) padded with -1, scores (n_queries, k) padded with -inf, counts

@@ -169,6 +169,8 @@ void Screen::append(const Rows& rows, const double* norms, int n_jobs) {
                  std::min(rows.n, (block + 1) * kScreenBlock));
   });
   shape_.n = rows.n;
+  shape_.largest_norm =
+      std::max(shape_.largest_norm, *std::max_element(norms + first, norms + rows.n));
 }
 
 void Screen::encode_block(const Rows& rows, const double* norms, std::int64_t first,

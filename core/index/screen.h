@@ -34,6 +34,7 @@ struct ScreenShape {
   int groups = 0;       // 4 dimensions each, a multiple of 16
   int head_groups = 0;  // tested first; equals groups when there is no head
   double kappa = 0.0;
+  double largest_norm = 0.0;  // of the rows as stored
 };
 
 struct BlockMaxima {

@@ -44,6 +44,4 @@ inline bool admits(const ExactQuery& query, std::int64_t q, std::int64_t row) {
   return query.exclude == nullptr || query.exclude[q] != row;
 }
 
-double largest_norm(const ExactQuery& query);
-
 }  // namespace vl

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "index/query_code.h"
 #include "index/source.h"
 #include "simd/pair.h"
 
@@ -31,7 +32,6 @@ class ScanSource final : public Source {
   double row_cost() const override { return 0.05 * static_cast<double>(query_.rows.stride()); }
 
  private:
-  void encode(std::int64_t q);
   void values(std::int64_t q, std::int64_t first_row, std::int64_t n, float* out) const;
   void products(std::int64_t q, std::int64_t first_row, std::int64_t n, float* out) const;
 
@@ -47,36 +47,20 @@ class ScanSource final : public Source {
 ScanSource::ScanSource(const ExactQuery& query, const std::vector<Scorer>& scorers)
     : query_(query),
       scorers_(scorers),
-      largest_(query.metric == Metric::kHamming ? 0.0 : largest_norm(query)),
+      largest_(query.largest_norm),
       coded_(query.rows.kind == Kind::kInt8 && query.rows.dim <= kInt8Dims) {
   if (!coded_) return;
   codes_.resize(static_cast<std::size_t>(query.n_queries * query.rows.dim));
   steps_.resize(static_cast<std::size_t>(query.n_queries));
   residuals_.resize(static_cast<std::size_t>(query.n_queries));
-  for (std::int64_t q = 0; q < query.n_queries; ++q) encode(q);
-}
-
-// Whole numbers up to 127 are their own codes, so int8 vectors as queries lose nothing.
-void ScanSource::encode(std::int64_t q) {
-  const std::int64_t dim = query_.rows.dim;
-  const auto* values = static_cast<const float*>(scorers_[static_cast<std::size_t>(q)].query());
-  float largest = 0.0F;
-  bool whole = true;
-  for (std::int64_t d = 0; d < dim; ++d) {
-    largest = std::max(largest, std::abs(values[d]));
-    whole = whole && values[d] == std::nearbyint(values[d]);
+  for (std::int64_t q = 0; q < query.n_queries; ++q) {
+    const auto* values = static_cast<const float*>(query.queries) + q * query.rows.dim;
+    const auto index = static_cast<std::size_t>(q);
+    const QueryCode code =
+        encode_query(values, query.rows.dim, 127, codes_.data() + q * query.rows.dim);
+    steps_[index] = code.step;
+    residuals_[index] = code.residual;
   }
-  const float step = (whole && largest <= 127.0F) || largest == 0.0F ? 1.0F : largest / 127.0F;
-  double residual = 0.0;
-  for (std::int64_t d = 0; d < dim; ++d) {
-    const float scaled = std::min(127.0F, std::max(-127.0F, values[d] / step));
-    const int code = static_cast<int>(std::lrintf(scaled));
-    codes_[static_cast<std::size_t>(q * dim + d)] = static_cast<std::int8_t>(code);
-    const double rest = static_cast<double>(values[d]) - static_cast<double>(step) * code;
-    residual += rest * rest;
-  }
-  steps_[static_cast<std::size_t>(q)] = step;
-  residuals_[static_cast<std::size_t>(q)] = std::sqrt(residual);
 }
 
 ValueScale ScanSource::value_scale(std::int64_t q) const {

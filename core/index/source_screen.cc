@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/threads.h"
+#include "index/query_code.h"
 #include "index/source.h"
 #include "simd/panel.h"
 
@@ -108,31 +109,18 @@ void ScreenSource::prepare(std::int64_t q, const float* values, const float* rot
     const double difference = static_cast<double>(values[d]) - c;
     terms.square += difference * difference;
   }
-  float largest = 0.0F;
-  for (std::int64_t j = 0; j < dim; ++j) largest = std::max(largest, std::abs(rotated[j]));
-  const float top = static_cast<float>(kernels_.int8_query_max);
-  const float step = largest > 0.0F ? largest / top : 1.0F;
-  const float inverse = 1.0F / step;
   std::int8_t* codes = codes_.data() + q * dim;
-  double residual = 0.0;
-  double length = 0.0;
+  const QueryCode code = encode_query(rotated, dim, kernels_.int8_query_max, codes);
   double tail = 0.0;
   std::int32_t sums[2] = {0, 0};
   for (std::int64_t j = 0; j < dim; ++j) {
-    const float scaled = std::min(top, std::max(-top, rotated[j] * inverse));
-    const int code = static_cast<int>(std::lrintf(scaled));
-    codes[j] = static_cast<std::int8_t>(code);
-    const double decoded = static_cast<double>(step) * code;
-    const double rest = static_cast<double>(rotated[j]) - decoded;
-    residual += rest * rest;
-    length += decoded * decoded;
-    sums[j < head ? 0 : 1] += code;
+    sums[j < head ? 0 : 1] += codes[j];
     if (j >= head) tail += static_cast<double>(rotated[j]) * rotated[j];
   }
   const double rounding = screen_.shape().kappa * std::sqrt(terms.square);
-  terms.step = step;
-  terms.residual = std::sqrt(residual) + rounding;
-  terms.length = std::sqrt(length);
+  terms.step = code.step;
+  terms.residual = code.residual + rounding;
+  terms.length = code.length;
   terms.tail = std::sqrt(tail) + rounding;
   start_[index] = -128 * sums[0];
   rest_start_[index] = -128 * sums[1];
@@ -226,7 +214,7 @@ void ScreenSource::sweep(std::int64_t first_query, int n, std::int64_t first_row
   thread_local std::vector<std::int32_t> survivors;
   thread_local std::vector<float> limits;
   thread_local std::vector<double> slacks;
-  const auto padded = static_cast<std::size_t>((n + kQueryPad - 1) / kQueryPad * kQueryPad);
+  const std::size_t padded = (static_cast<std::size_t>(n) + kQueryPad - 1) / kQueryPad * kQueryPad;
   hits.resize(std::max(hits.size(), padded * 2 * kPanelRows));
   const std::size_t waiting = 2 * (padded + 1);
   if (survivors.size() < waiting) {

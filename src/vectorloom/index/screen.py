@@ -107,7 +107,7 @@ def _distance_to_orthonormal(rotation: FloatArray) -> float:
 
 def _choose_head(rotated: NDArray[np.float64], metric: str, n: int) -> int:
     """Head size (a multiple of 64) of least expected work on the sample; all if none helps."""
-    m, dim = rotated.shape
+    m, dim = (int(extent) for extent in rotated.shape)
     padded: int = -(-dim // STEP) * STEP
     if m < 1024 or padded <= STEP:
         return padded
