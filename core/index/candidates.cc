@@ -10,6 +10,8 @@ namespace {
 // Room for float64 rounding when an exact score is turned into a value; far above 2^-53 * a few
 // steps.
 constexpr double kFloat64Slack = 1e-12;
+constexpr std::size_t kRoom = 64;      // values gathered beyond k before the threshold is raised
+constexpr std::size_t kSettle = 4096;  // pending values beyond 8 k that force exact scores
 
 }  // namespace
 
@@ -19,7 +21,7 @@ void Candidates::start_top(std::int64_t k, const std::int64_t* ties, const Value
   ties_ = ties;
   scale_ = scale;
   threshold_ = -std::numeric_limits<double>::infinity();
-  capacity_ = static_cast<std::size_t>(std::max<std::int64_t>(4 * k, k + 64));
+  capacity_ = static_cast<std::size_t>(k) + kRoom;
   pending_.clear();
   best_.clear();
 }
@@ -32,10 +34,13 @@ void Candidates::start_range(double least, const std::int64_t* ties, const Value
   threshold_ = value - kFloat64Slack * (std::abs(least * scale.multiply) + std::abs(scale.add));
 }
 
+// Exact scores cost a cache miss a row, so they wait for the end, when the threshold has done its
+// work; only values that bounds cannot tell apart (many equal rows, say) are settled before they
+// fill memory.
 void Candidates::tighten(const Scorer& scorer) {
   if (!range_) prune();
-  // Many equal or nearly equal values cannot be told apart by bounds: only exact scores can.
-  if (pending_.size() > capacity_ / 2) settle(scorer);
+  if (pending_.size() > static_cast<std::size_t>(k_) * 8 + kSettle) settle(scorer);
+  capacity_ = std::max(2 * pending_.size(), static_cast<std::size_t>(k_) + kRoom);
 }
 
 // Raises the threshold to the lower bound of the k-th best pending value and drops what is below.
