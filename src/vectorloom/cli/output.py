@@ -164,7 +164,10 @@ def _fail(out: Output, kind: str, message: str, lead: str = "") -> None:
     if out.as_json:
         with contextlib.suppress(OSError, ValueError):
             out.document({"error": {"kind": kind, "message": message}})
-            sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):  # a full disk: the flush at exit would change the exit code
+        _detach_stdout()
 
 
 def _prepare_streams() -> None:
