@@ -20,6 +20,7 @@ void Candidates::start_top(std::int64_t k, const std::int64_t* ties, const Value
   range_ = false;
   ties_ = ties;
   scale_ = scale;
+  scale_.relative += 0x1p-23;  // values are kept as float32
   threshold_ = -std::numeric_limits<double>::infinity();
   capacity_ = static_cast<std::size_t>(k) + kRoom;
   pending_.clear();
@@ -81,13 +82,15 @@ void Candidates::keep_best() {
 void Candidates::settle(const Scorer& scorer) {
   std::vector<std::int64_t> rows(pending_.size());
   std::transform(pending_.begin(), pending_.end(), rows.begin(),
-                 [](const Pending& p) { return p.row; });
+                 [](const Pending& p) { return static_cast<std::int64_t>(p.row); });
   pending_.clear();
   add_exact(rows.data(), static_cast<std::int64_t>(rows.size()), scorer);
 }
 
 void Candidates::absorb(Candidates& other) {
   threshold_ = std::max(threshold_, other.threshold_);
+  scale_.absolute = std::max(scale_.absolute, other.scale_.absolute);
+  scale_.relative = std::max(scale_.relative, other.scale_.relative);
   pending_.insert(pending_.end(), other.pending_.begin(), other.pending_.end());
   best_.insert(best_.end(), other.best_.begin(), other.best_.end());
   other.pending_.clear();

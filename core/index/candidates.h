@@ -39,6 +39,15 @@ class Candidates {
   // All whose exact score is at least `least`.
   void start_range(double least, const std::int64_t* ties, const ValueScale& scale);
 
+  // Values added from now on may be wrong by up to `absolute`.
+  void widen(double absolute) {
+    if (absolute > scale_.absolute) scale_.absolute = absolute;
+  }
+  // Nothing below this will be asked of the collector: another one knows better already.
+  void raise(double threshold) {
+    if (threshold > threshold_) threshold_ = threshold;
+  }
+
   // Values whose upper bound is below this cannot matter. Never decreases.
   double threshold() const { return threshold_; }
   double upper(double v) const { return v + scale_.absolute + scale_.relative * (v < 0 ? -v : v); }
@@ -53,7 +62,7 @@ class Candidates {
   // True when the caller must call tighten() before adding more.
   bool add(std::int64_t row, double v) {
     if (upper(v) < threshold_) return false;
-    pending_.push_back({v, row});
+    pending_.push_back({static_cast<float>(v), static_cast<std::uint32_t>(row)});
     return pending_.size() >= capacity_;
   }
 
@@ -65,9 +74,11 @@ class Candidates {
   std::vector<Scored>& finish(const Scorer& scorer);
 
  private:
+  // Half the size of float64 and int64: a neighbour graph keeps a collector a row. The rounding of
+  // the value is part of `relative`; indexes hold fewer than 2^32 rows.
   struct Pending {
-    double value;
-    std::int64_t row;
+    float value;
+    std::uint32_t row;
   };
 
   double lower(double v) const { return v - scale_.absolute - scale_.relative * (v < 0 ? -v : v); }

@@ -13,8 +13,6 @@
 namespace vl {
 namespace {
 
-// Beyond these, squares leave the range of float32; such rows are scored in float64 only.
-constexpr double kFastNorm = 1e15;
 constexpr double kTaskNanoseconds = 40e6;  // tasks this short keep Ctrl-C and load balance prompt
 constexpr std::int64_t kPanelQueries =
     12;  // from here on packing rows costs less than rereading them
@@ -87,7 +85,7 @@ class Batch {
 
   std::unique_ptr<Source> choose_source() const {
     if (query_.metric != Metric::kHamming) {
-      if (query_.screen != nullptr) return make_screen_source(query_, scorers_);
+      if (query_.screen != nullptr) return make_screen_source(query_);
       if (query_.n_queries >= kPanelQueries) return make_panel_source(query_, scorers_);
     }
     return make_scan_source(query_, scorers_);
@@ -256,38 +254,6 @@ RangeResult exact_range(const ExactQuery& query, const double* least) {
     }
   }
   return result;
-}
-
-void exact_knn_graph(const Rows& rows, const double* norms, const Screen* screen, Metric metric,
-                     std::int64_t k, int n_jobs, std::int64_t* positions, float* scores) {
-  const bool bits = rows.kind == Kind::kBits;
-  const bool in_place = bits || (rows.kind == Kind::kFloat32);
-  ExactQuery query;
-  query.rows = rows;
-  query.norms = norms;
-  query.screen = screen;
-  query.metric = metric;
-  query.n_jobs = n_jobs;
-  const std::int64_t step = queries_per_batch(query);
-  std::vector<float> values(in_place ? 0 : static_cast<std::size_t>(step * rows.dim));
-  std::vector<std::int64_t> self(static_cast<std::size_t>(step));
-  std::vector<std::int64_t> found(static_cast<std::size_t>(step * k));
-  std::vector<double> exact(static_cast<std::size_t>(step * k));
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(step));
-  for (std::int64_t first = 0; first < rows.n; first += step) {
-    const std::int64_t n = std::min(step, rows.n - first);
-    for (std::int64_t i = 0; i < n; ++i) {
-      self[static_cast<std::size_t>(i)] = first + i;
-      if (!in_place) decode_row(rows, first + i, values.data() + i * rows.dim);
-    }
-    query.queries = in_place ? rows.row(first) : values.data();
-    query.n_queries = n;
-    query.exclude = self.data();
-    exact_search(query, k, found.data(), exact.data(), counts.data());
-    std::copy_n(found.data(), n * k, positions + first * k);
-    std::transform(exact.data(), exact.data() + n * k, scores + first * k,
-                   [](double s) { return static_cast<float>(s); });
-  }
 }
 
 }  // namespace vl

@@ -10,6 +10,9 @@
 
 namespace vl {
 
+// Beyond this, squares leave the range of float32; such rows are scored in float64 only.
+inline constexpr double kFastNorm = 1e15;
+
 struct ExactQuery {
   Rows rows;
   const double* norms = nullptr;   // of the rows; needed for cosine, ip and l2

@@ -27,8 +27,7 @@ class Source {
   virtual double row_cost() const = 0;
 };
 
-std::unique_ptr<Source> make_screen_source(const ExactQuery& query,
-                                           const std::vector<Scorer>& scorers);
+std::unique_ptr<Source> make_screen_source(const ExactQuery& query);
 // Panels packed on the fly from the rows themselves, for batches where there is no screen.
 std::unique_ptr<Source> make_panel_source(const ExactQuery& query,
                                           const std::vector<Scorer>& scorers);

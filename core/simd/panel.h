@@ -27,6 +27,9 @@ struct PanelQueries {
   const float* tail = nullptr;               // w in the bound below
   const float* bias = nullptr;               // z in the bound below; null when there is no bias
   const float* limit = nullptr;              // h in the bound below
+  // Mutual search only, where h depends on the row as well: h = weight * min(limit, row limit) + offset.
+  const float* weight = nullptr;
+  const float* offset = nullptr;
   // Needed with a head only. Survivors of the head wait here until a panel's are completed
   // together: room for 16 values and one number a query and panel.
   float* survivor_values = nullptr;   // 2 * 16 * (n + 1), 64-byte aligned
@@ -43,6 +46,7 @@ struct PanelPair {
   const float* scale = nullptr;  // A, 32 values
   const float* tail = nullptr;   // T, 32 values; used only when there is a head
   const float* bias = nullptr;   // B, 32 values
+  const float* limit = nullptr;  // mutual search: 32 values; else null
 };
 
 struct PanelHit {

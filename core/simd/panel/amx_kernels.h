@@ -101,7 +101,7 @@ PanelHit* complete_tiles(const PanelQueries& q, const PanelPair& rows, int group
             tile_dot<kInt8>(sums, static_cast<int>(i), 0, kInt8 ? q.rest_start[query] : 0);
         const __m512 value = Ops::fma(rest, Ops::load(rows.scale + panel * kPanelRows),
                                       Ops::load(alive.values[panel] + (first + i) * kPanelRows));
-        out = settle<Ops>(q, query, panel, value, out);
+        out = settle<Ops>(q, rows, query, panel, value, out);
       }
     }
   }
@@ -127,7 +127,7 @@ std::int64_t filter_tiles(const PanelQueries& q, const PanelPair& rows, int grou
       };
       if (whole) {
         for (int i = 0; i < count; ++i) {
-          out = settle<Ops>(q, first + i, p, scaled<Ops>(q, rows, first + i, p, dot(i)), out);
+          out = settle<Ops>(q, rows, first + i, p, scaled<Ops>(q, rows, first + i, p, dot(i)), out);
         }
       } else {
         test_heads<Ops>(q, rows, first, count, p, dot, alive);

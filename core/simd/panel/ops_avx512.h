@@ -22,6 +22,7 @@ struct Float512 {
   static Float load(const float* p) { return _mm512_loadu_ps(p); }
   static Float set1(float v) { return _mm512_set1_ps(v); }
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
   static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }

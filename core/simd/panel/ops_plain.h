@@ -39,6 +39,11 @@ struct PlainFloat {
     for (int i = 0; i < kPanelRows; ++i) r.v[i] = a.v[i] * b.v[i];
     return r;
   }
+  static Float min(const Float& a, const Float& b) {
+    Float r;
+    for (int i = 0; i < kPanelRows; ++i) r.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+    return r;
+  }
   static Float fma(const Float& a, const Float& b, const Float& c) {
     Float r;
     for (int i = 0; i < kPanelRows; ++i) r.v[i] = a.v[i] * b.v[i] + c.v[i];

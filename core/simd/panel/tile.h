@@ -5,7 +5,7 @@
 // Ops gives:  Rows (64 bytes of a panel), Query (one 4-byte group broadcast), Acc (16
 // accumulators),
 //   load_rows, load_query, start(int32), step(acc, rows, query), to_float(acc) -> Float, and the
-//   Float helpers load, set1, mul, fma, add, store and at_least (a 16-bit mask).
+//   Float helpers load, set1, mul, min, fma, add, store and at_least (a 16-bit mask).
 // Cost: a block of QB queries x NP panels does QB*NP steps for NP row loads and QB broadcasts, so
 //   QB=12, NP=2 needs 14 loads for 24 steps and keeps 24 accumulators of the 32 zmm registers.
 #pragma once
@@ -93,11 +93,24 @@ inline __attribute__((always_inline)) typename Ops::Float scaled(const PanelQuer
   return Ops::fma(Ops::load(rows.bias + panel * kPanelRows), Ops::set1(q.bias[query]), value);
 }
 
+// What a bound must reach: h of panel.h, one value or one a row.
+template <class Ops>
+inline __attribute__((always_inline)) typename Ops::Float limit_of(const PanelQueries& q,
+                                                                   const PanelPair& rows, int query,
+                                                                   int panel) {
+  const typename Ops::Float limit = Ops::set1(q.limit[query]);
+  if (rows.limit == nullptr) return limit;
+  return Ops::fma(Ops::set1(q.weight[query]),
+                  Ops::min(limit, Ops::load(rows.limit + panel * kPanelRows)),
+                  Ops::set1(q.offset[query]));
+}
+
 // Hits of one (query, panel) whose value over all groups is known.
 template <class Ops>
-inline __attribute__((always_inline)) PanelHit* settle(const PanelQueries& q, int query, int panel,
+inline __attribute__((always_inline)) PanelHit* settle(const PanelQueries& q, const PanelPair& rows,
+                                                       int query, int panel,
                                                        typename Ops::Float value, PanelHit* out) {
-  const unsigned mask = Ops::at_least(value, Ops::set1(q.limit[query]));
+  const unsigned mask = Ops::at_least(value, limit_of<Ops>(q, rows, query, panel));
   if (__builtin_expect(mask == 0, 1)) return out;
   alignas(64) float values[kPanelRows];
   Ops::store(values, value);
@@ -129,7 +142,6 @@ inline __attribute__((always_inline)) void test_heads(const PanelQueries& q, con
   float* values = alive.values[panel];
   std::int32_t* queries = alive.queries[panel];
   const float* tails = q.tail + first;
-  const float* limits = q.limit + first;
   std::int64_t slot = alive.count[panel];
   for (int i = 0; i < count; ++i) {
     Float value = Ops::mul(dot(i), scale);
@@ -140,7 +152,7 @@ inline __attribute__((always_inline)) void test_heads(const PanelQueries& q, con
     const Float bound = Ops::fma(reach, Ops::set1(tails[i]), value);
     Ops::store(values + slot * kPanelRows, value);
     queries[slot] = first + i;
-    slot += Ops::at_least(bound, Ops::set1(limits[i])) != 0 ? 1 : 0;
+    slot += Ops::at_least(bound, limit_of<Ops>(q, rows, first + i, panel)) != 0 ? 1 : 0;
   }
   alive.count[panel] = slot;
 }
@@ -187,7 +199,7 @@ PanelHit* complete(const PanelQueries& q, const PanelPair& rows, int groups, int
         const typename Ops::Float value =
             Ops::fma(tail, Ops::load(rows.scale + panel * kPanelRows),
                      Ops::load(alive.values[panel] + (first + i) * kPanelRows));
-        out = settle<Ops>(q, chosen[i], panel, value, out);
+        out = settle<Ops>(q, rows, chosen[i], panel, value, out);
       }
     }
   }
@@ -207,7 +219,7 @@ inline PanelHit* filter_block(const PanelQueries& q, const PanelPair& rows, int 
     if (whole) {
       for (int i = 0; i < QB; ++i) {
         const auto value = scaled<Ops>(q, rows, first + i, first_panel + p, dot(i));
-        out = settle<Ops>(q, first + i, first_panel + p, value, out);
+        out = settle<Ops>(q, rows, first + i, first_panel + p, value, out);
       }
     } else {
       test_heads<Ops>(q, rows, first, QB, first_panel + p, dot, alive);
