@@ -10,8 +10,8 @@ namespace {
 // Room for float64 rounding when an exact score is turned into a value; far above 2^-53 * a few
 // steps.
 constexpr double kFloat64Slack = 1e-12;
-constexpr std::size_t kRoom = 64;      // values gathered beyond k before the threshold is raised
-constexpr std::size_t kSettle = 4096;  // pending values beyond 8 k that force exact scores
+constexpr std::size_t kRoom = 64;     // values gathered beyond k before the threshold is raised
+constexpr std::size_t kSettle = 256;  // pending values beyond 4 k that force exact scores
 
 }  // namespace
 
@@ -38,10 +38,11 @@ void Candidates::start_range(double least, const std::int64_t* ties, const Value
 // Exact scores cost a cache miss a row, so they wait for the end, when the threshold has done its
 // work; only values that bounds cannot tell apart (many equal rows, say) are settled before they
 // fill memory.
-void Candidates::tighten(const Scorer& scorer) {
+bool Candidates::tighten() {
   if (!range_) prune();
-  if (pending_.size() > static_cast<std::size_t>(k_) * 8 + kSettle) settle(scorer);
-  capacity_ = std::max(2 * pending_.size(), static_cast<std::size_t>(k_) + kRoom);
+  const auto k = static_cast<std::size_t>(k_);
+  capacity_ = std::max(2 * pending_.size(), k + kRoom);
+  return pending_.size() > 4 * k + kSettle;
 }
 
 // Raises the threshold to the lower bound of the k-th best pending value and drops what is below.
@@ -85,6 +86,7 @@ void Candidates::settle(const Scorer& scorer) {
                  [](const Pending& p) { return static_cast<std::int64_t>(p.row); });
   pending_.clear();
   add_exact(rows.data(), static_cast<std::int64_t>(rows.size()), scorer);
+  capacity_ = static_cast<std::size_t>(k_) + kRoom;
 }
 
 void Candidates::absorb(Candidates& other) {

@@ -59,14 +59,17 @@ class Candidates {
     return static_cast<float>(low);
   }
 
-  // True when the caller must call tighten() before adding more.
+  // True when the caller must tighten() before adding more.
   bool add(std::int64_t row, double v) {
     if (upper(v) < threshold_) return false;
     pending_.push_back({static_cast<float>(v), static_cast<std::uint32_t>(row)});
     return pending_.size() >= capacity_;
   }
 
-  void tighten(const Scorer& scorer);
+  // Raises the threshold by bounds alone; true when they left so much that settle() is due.
+  bool tighten();
+  // Replaces pending values by exact scores.
+  void settle(const Scorer& scorer);
   // Scores rows exactly at once, without a fast path before.
   void add_exact(const std::int64_t* rows, std::int64_t n, const Scorer& scorer);
   void absorb(Candidates& other);
@@ -84,7 +87,6 @@ class Candidates {
   double lower(double v) const { return v - scale_.absolute - scale_.relative * (v < 0 ? -v : v); }
   void prune();
   void keep_best();
-  void settle(const Scorer& scorer);
 
   std::int64_t k_ = 0;
   bool range_ = false;

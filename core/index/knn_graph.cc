@@ -61,6 +61,8 @@ class MutualSweep {
         limits_(static_cast<std::size_t>(screen.padded_rows()), -kInfinity) {
     for (Candidates& c : collectors_) c.start_top(k, nullptr, ValueScale{});
     std::fill(limits_.begin() + rows.n, limits_.end(), kInfinity);
+    workers_.reserve(static_cast<std::size_t>(n_jobs));
+    for (int w = 0; w < n_jobs; ++w) workers_.emplace_back(step_, rows_, norms_, metric_);
   }
 
   void run() {
@@ -132,23 +134,18 @@ class MutualSweep {
       weights[static_cast<std::size_t>(i)] =
           static_cast<float>(sides.back().multiply / queries.terms(i).step);
     }
-    std::vector<Worker> workers;
-    workers.reserve(static_cast<std::size_t>(n_jobs_));
-    for (int w = 0; w < n_jobs_; ++w) {
-      workers.emplace_back(n, rows_, norms_, metric_);
-      start(workers.back(), first, n);
-    }
+    for (Worker& worker : workers_) start(worker, first, n);
     const std::int64_t begin = first / kScreenBlock * kScreenBlock;
     const std::int64_t n_tasks = (rows_.n - begin + kChunkRows - 1) / kChunkRows;
     parallel_for(n_tasks, n_jobs_, [&](std::int64_t task, int worker) {
-      Worker& mine = workers[static_cast<std::size_t>(worker)];
+      Worker& mine = workers_[static_cast<std::size_t>(worker)];
       const std::int64_t start_row = begin + task * kChunkRows;
       const std::int64_t end = std::min(rows_.n, start_row + kChunkRows);
       for (std::int64_t row = start_row; row < end; row += kScreenBlock) {
         sweep_block(queries, sides, weights, first, n, row / kScreenBlock, mine);
       }
     });
-    for (Worker& worker : workers) collect(worker, first, n);
+    for (Worker& worker : workers_) collect(worker, first, n);
   }
 
   void start(Worker& worker, std::int64_t first, int n) {
@@ -159,6 +156,7 @@ class MutualSweep {
       mine.raise(known.threshold());
       worker.scratch.limits[static_cast<std::size_t>(i)] = limit_of(mine);
     }
+    std::fill(worker.scratch.limits.begin() + n, worker.scratch.limits.end(), kInfinity);
   }
 
   void collect(Worker& worker, std::int64_t first, int n) {
@@ -166,7 +164,7 @@ class MutualSweep {
       const std::int64_t row = first + i;
       Candidates& all = collectors_[static_cast<std::size_t>(row)];
       all.absorb(worker.mine[static_cast<std::size_t>(i)]);
-      all.tighten(worker.scorer.of(row));
+      if (all.tighten()) all.settle(worker.scorer.of(row));
       limits_[static_cast<std::size_t>(row)] = limit_of(all);
     }
   }
@@ -217,13 +215,13 @@ class MutualSweep {
     Candidates& of_query = worker.mine[i];
     of_query.widen(slack);
     if (of_query.add(row, score)) {
-      of_query.tighten(worker.scorer.of(q));
+      if (of_query.tighten()) of_query.settle(worker.scorer.of(q));
       worker.scratch.limits[i] = limit_of(of_query);
     }
     Candidates& of_row = collectors_[static_cast<std::size_t>(row)];
     of_row.widen(slack);
     if (of_row.add(q, score)) {
-      of_row.tighten(worker.scorer.of(row));
+      if (of_row.tighten()) of_row.settle(worker.scorer.of(row));
       limits_[static_cast<std::size_t>(row)] = limit_of(of_row);
     }
   }
@@ -236,6 +234,7 @@ class MutualSweep {
   int n_jobs_;
   int step_;
   std::vector<Candidates> collectors_;
+  std::vector<Worker> workers_;
   std::vector<float> limits_;  // by row, in scores; +inf for padding
 };
 

@@ -212,7 +212,7 @@ void PanelSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
       const std::int64_t r = row + hit.row;
       if (r >= last_row || !admits(query_, first_query + i, r)) continue;
       if (candidates[i].add(r, static_cast<double>(hit.value) * codes[i].step)) {
-        candidates[i].tighten(scorers[i]);
+        if (candidates[i].tighten()) candidates[i].settle(scorers[i]);
         limits[hit.query] = limit(i);
       }
     }

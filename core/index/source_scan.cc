@@ -143,7 +143,7 @@ void ScanSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
       for (std::int64_t j = 0; j < count; ++j) {
         if (out[j] < cut || !admits(query_, first_query + i, row + j)) continue;
         if (!mine.add(row + j, out[j])) continue;
-        mine.tighten(scorers[i]);
+        if (mine.tighten()) mine.settle(scorers[i]);
         cut = mine.cut();
       }
     }

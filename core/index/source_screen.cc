@@ -72,7 +72,7 @@ void ScreenSource::sweep_block(std::int64_t first_query, int n, std::int64_t blo
       if (!admits(query_, q, row + hit.row)) continue;
       if (!mine.add(row + hit.row, static_cast<double>(hit.value) * queries_.terms(q).step))
         continue;
-      mine.tighten(scorers[hit.query]);
+      if (mine.tighten()) mine.settle(scorers[hit.query]);
       scratch.limits[hit.query] = limit(q, mine.threshold(), maxima);
     }
   }
