@@ -329,6 +329,7 @@ nb::dict screen_arrays(nb::handle_t<ScreenHolder> self) {
     out["rest"] = view_of(s.rest(), {rows, static_cast<std::size_t>(s.rest_dim())}, self);
   }
   out["scale"] = view_of(s.scale(), {rows}, self);
+  out["rest_scale"] = view_of(s.rest_scale(), {rows}, self);
   out["tail"] = view_of(s.tail(), {rows}, self);
   if (s.bias() != nullptr) out["bias"] = view_of(s.bias(), {rows}, self);
   out["blocks"] = view_of(reinterpret_cast<const float*>(s.blocks()), {blocks, 4}, self);
@@ -401,7 +402,9 @@ ScreenHolder open_screen(const nb::dict& arrays) {
       array_named<std::uint8_t, 2>(arrays, "head", {rows, head}),
       head < rotated ? array_named<std::uint8_t, 2>(arrays, "rest", {rows, rotated - head})
                      : nullptr,
-      array_named<float, 1>(arrays, "scale", {rows}), array_named<float, 1>(arrays, "tail", {rows}),
+      array_named<float, 1>(arrays, "scale", {rows}),
+      array_named<float, 1>(arrays, "rest_scale", {rows}),
+      array_named<float, 1>(arrays, "tail", {rows}),
       l2 ? array_named<float, 1>(arrays, "bias", {rows}) : nullptr,
       reinterpret_cast<const BlockMaxima*>(array_named<float, 2>(
           arrays, "blocks", {(shape.n + kScreenBlock - 1) / kScreenBlock, 4})));

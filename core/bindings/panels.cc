@@ -83,7 +83,10 @@ nb::list panel_filter(const std::string& level, const std::string& kind, const B
                       const std::optional<Ints>& rest_start, const Floats& scale,
                       const Floats& tail, const std::optional<Floats>& bias,
                       const Floats& query_tail, const std::optional<Floats>& query_bias,
-                      const Floats& limit) {
+                      const Floats& limit, const std::optional<Floats>& rest_scale,
+                      const std::optional<Floats>& rest_weight,
+                      const std::optional<Floats>& row_limit, const std::optional<Floats>& weight,
+                      const std::optional<Floats>& offset) {
   const PanelKernels& kernels = panels_at(level);
   const int all = static_cast<int>(rows.shape(1) / kGroupBytes);
   check(rows.shape(0) == kPairRows && rows.shape(1) == queries.shape(1),
@@ -93,6 +96,11 @@ nb::list panel_filter(const std::string& level, const std::string& kind, const B
   const AlignedBuffer<std::uint8_t> head = pack(rows, 0, groups);
   const AlignedBuffer<std::uint8_t> rest = pack(rows, groups, all - groups);
   const std::vector<float> tails = padded(query_tail, 0.0F);
+  const std::vector<float> ones(tails.size(), 1.0F);
+  const std::vector<float> rest_weights = rest_weight ? padded(*rest_weight, 0.0F) : ones;
+  const std::vector<float> weights = weight ? padded(*weight, 1.0F) : ones;
+  const std::vector<float> offsets =
+      offset ? padded(*offset, 0.0F) : std::vector<float>(tails.size());
   const std::vector<float> limits = padded(limit, std::numeric_limits<float>::infinity());
   const std::vector<float> biases = query_bias ? padded(*query_bias, 0.0F) : std::vector<float>();
   const std::size_t room = queries.shape(0) + 1;
@@ -106,7 +114,10 @@ nb::list panel_filter(const std::string& level, const std::string& kind, const B
   q.rest_start = rest_start ? rest_start->data() : nullptr;
   q.tail = tails.data();
   q.bias = query_bias ? biases.data() : nullptr;
+  q.rest_weight = rest_weights.data();
   q.limit = limits.data();
+  q.weight = weights.data();
+  q.offset = offsets.data();
   q.survivor_values = values.data();
   q.survivors = survivors.data();
   PanelPair pair;
@@ -114,6 +125,8 @@ nb::list panel_filter(const std::string& level, const std::string& kind, const B
   pair.rest = rest.data();
   pair.scale = scale.data();
   pair.tail = tail.data();
+  pair.rest_scale = rest_scale ? rest_scale->data() : scale.data();
+  pair.limit = row_limit ? row_limit->data() : nullptr;
   pair.bias = bias ? bias->data() : nullptr;
   const PanelFilter filter = kind == "int8"   ? kernels.filter_int8
                              : kind == "bf16" ? kernels.filter_bf16
@@ -156,8 +169,9 @@ std::vector<std::vector<float>> panel_product(const std::string& level, const st
 void bind_panels(nb::module_& kernels) {
   kernels.def("panel_filter", &panel_filter, "level"_a, "kind"_a, "queries"_a, "rows"_a, "groups"_a,
               "start"_a.none(), "rest_start"_a.none(), "scale"_a, "tail"_a, "bias"_a.none(),
-              "query_tail"_a, "query_bias"_a.none(), "limit"_a,
-              "Hits of a batch of queries in 32 rows.");
+              "query_tail"_a, "query_bias"_a.none(), "limit"_a, "rest_scale"_a = nb::none(),
+              "rest_weight"_a = nb::none(), "row_limit"_a = nb::none(), "weight"_a = nb::none(),
+              "offset"_a = nb::none(), "Hits of a batch of queries in 32 rows.");
   kernels.def("panel_product", &panel_product, "level"_a, "kind"_a, "queries"_a, "rows"_a,
               "Products of a batch of queries with 32 rows.");
   kernels.def(

@@ -21,6 +21,31 @@ constexpr double kUnit = 0x1p-24;  // unit roundoff of float32
 // Upward rounding to float32, so that a bound stays a bound.
 float round_up(double value) { return static_cast<float>(value * (1.0 + 0x1p-22)); }
 
+struct Encoded {
+  float step = 1.0F;
+  double error = 0.0;   // sum (value - step * code)^2
+  double square = 0.0;  // sum value^2
+};
+
+// Codes of one row's values, offset by 128, into the lane of a panel whose first group is at
+// `lane`.
+Encoded encode_part(const float* values, std::int64_t n, std::uint8_t* lane) {
+  float largest = 0.0F;
+  for (std::int64_t j = 0; j < n; ++j) largest = std::max(largest, std::abs(values[j]));
+  Encoded out;
+  if (largest > 0.0F) out.step = largest / kCodeMax;
+  const float inverse = 1.0F / out.step;
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float scaled = std::min(127.0F, std::max(-127.0F, values[j] * inverse));
+    const int code = static_cast<int>(std::lrintf(scaled));
+    lane[(j / 4) * 64 + j % 4] = static_cast<std::uint8_t>(code + 128);
+    const double rest = static_cast<double>(values[j]) - static_cast<double>(out.step) * code;
+    out.error += rest * rest;
+    out.square += static_cast<double>(values[j]) * values[j];
+  }
+  return out;
+}
+
 std::int64_t input_groups(std::int64_t dim) {
   return (dim + kGroupStep - 1) / kGroupStep * kGroupStep;
 }
@@ -56,13 +81,15 @@ Screen::Screen(Metric metric, std::int64_t dim, int head_groups, const float* ro
 
 Screen::Screen(const ScreenShape& shape, const float* rotation, const float* center,
                const std::uint8_t* head, const std::uint8_t* rest, const float* scale,
-               const float* tail, const float* bias, const BlockMaxima* blocks)
+               const float* rest_scale, const float* tail, const float* bias,
+               const BlockMaxima* blocks)
     : shape_(shape),
       rotation_(rotation),
       center_(center),
       head_(head),
       rest_(rest),
       scale_(scale),
+      rest_scale_(rest_scale),
       tail_(tail),
       bias_(bias),
       blocks_(blocks) {
@@ -104,7 +131,8 @@ void Screen::rotate(const float* values, std::int64_t m, float* out) const {
 
 std::size_t Screen::bytes() const {
   const auto rows = static_cast<std::size_t>(padded_rows());
-  const std::size_t per_row = static_cast<std::size_t>(rotated_dim()) + (bias_ != nullptr ? 12 : 8);
+  const std::size_t per_row =
+      static_cast<std::size_t>(rotated_dim()) + (bias_ != nullptr ? 16 : 12);
   const auto square = static_cast<std::size_t>(rotated_dim() * shape_.dim) * 4;
   return rows * per_row + static_cast<std::size_t>(n_blocks()) * sizeof(BlockMaxima) + square;
 }
@@ -119,6 +147,7 @@ void Screen::reserve(std::int64_t n) {
   AlignedBuffer<std::uint8_t> head(count * static_cast<std::size_t>(head_dim()));
   AlignedBuffer<std::uint8_t> rest(count * static_cast<std::size_t>(rest_dim()));
   AlignedBuffer<float> scale(count);
+  AlignedBuffer<float> rest_scale(count);
   AlignedBuffer<float> tail(count);
   AlignedBuffer<float> bias(shape_.metric == Metric::kL2 ? count : 0);
   AlignedBuffer<BlockMaxima> blocks(count / kScreenBlock);
@@ -129,6 +158,7 @@ void Screen::reserve(std::int64_t n) {
     std::memcpy(head.data(), head_, kept_head);
     if (kept_rest != 0) std::memcpy(rest.data(), rest_, kept_rest);
     std::copy(scale_, scale_ + kept, scale.data());
+    std::copy(rest_scale_, rest_scale_ + kept, rest_scale.data());
     std::copy(tail_, tail_ + kept, tail.data());
     if (bias.size() != 0) std::copy(bias_, bias_ + kept, bias.data());
     std::copy(blocks_, blocks_ + n_blocks(), blocks.data());
@@ -136,6 +166,7 @@ void Screen::reserve(std::int64_t n) {
   std::fill(head.data() + kept_head, head.data() + head.size(), std::uint8_t{128});
   std::fill(rest.data() + kept_rest, rest.data() + rest.size(), std::uint8_t{128});
   std::fill(scale.data() + kept, scale.data() + count, 0.0F);
+  std::fill(rest_scale.data() + kept, rest_scale.data() + count, 0.0F);
   std::fill(tail.data() + kept, tail.data() + count, 0.0F);
   if (bias.size() != 0) std::fill(bias.data() + kept, bias.data() + count, 0.0F);
   const auto kept_blocks = static_cast<std::size_t>(shape_.n == 0 ? 0 : n_blocks());
@@ -143,12 +174,14 @@ void Screen::reserve(std::int64_t n) {
   owned_.head = std::move(head);
   owned_.rest = std::move(rest);
   owned_.scale = std::move(scale);
+  owned_.rest_scale = std::move(rest_scale);
   owned_.tail = std::move(tail);
   owned_.bias = std::move(bias);
   owned_.blocks = std::move(blocks);
   head_ = owned_.head.data();
   rest_ = owned_.rest.data();
   scale_ = owned_.scale.data();
+  rest_scale_ = owned_.rest_scale.data();
   tail_ = owned_.tail.data();
   bias_ = owned_.bias.size() != 0 ? owned_.bias.data() : nullptr;
   blocks_ = owned_.blocks.data();
@@ -205,31 +238,21 @@ void Screen::encode_row(std::int64_t r, const float* rotated, double square, dou
                         BlockMaxima& maxima) {
   const std::int64_t dim = rotated_dim();
   const std::int64_t head = head_dim();
-  float largest = 0.0F;
-  for (std::int64_t j = 0; j < dim; ++j) largest = std::max(largest, std::abs(rotated[j]));
-  const float step = largest > 0.0F ? largest / kCodeMax : 1.0F;
-  const float inverse = 1.0F / step;
   const std::int64_t first = r / kPanelRows * kPanelRows;  // row at which its panel starts
-  std::uint8_t* in_head = owned_.head.data() + first * head + (r - first) * 4;
-  std::uint8_t* in_rest = owned_.rest.data() + first * rest_dim() + (r - first) * 4;
-  double error = 0.0;
-  double tail = 0.0;
-  for (std::int64_t j = 0; j < dim; ++j) {
-    const float scaled = std::min(127.0F, std::max(-127.0F, rotated[j] * inverse));
-    const int code = static_cast<int>(std::lrintf(scaled));
-    std::uint8_t* groups = j < head ? in_head + (j / 4) * 64 : in_rest + ((j - head) / 4) * 64;
-    groups[j % 4] = static_cast<std::uint8_t>(code + 128);
-    const double rest = static_cast<double>(rotated[j]) - static_cast<double>(step) * code;
-    error += rest * rest;
-    if (j >= head) tail += static_cast<double>(rotated[j]) * rotated[j];
-  }
+  const Encoded in_head =
+      encode_part(rotated, head, owned_.head.data() + first * head + (r - first) * 4);
+  const Encoded in_rest = encode_part(rotated + head, dim - head,
+                                      owned_.rest.data() + first * rest_dim() + (r - first) * 4);
+  const double error = in_head.error + in_rest.error;
+  const double tail = in_rest.square;
   const double reach = std::sqrt(square);
   double factor = 1.0;
   if (shape_.metric == Metric::kCosine) factor = 1.0 / norm;
   if (shape_.metric == Metric::kL2) factor = 2.0;
   const double rounding = shape_.kappa * reach;
   const auto i = static_cast<std::size_t>(r);
-  owned_.scale[i] = static_cast<float>(factor * step);
+  owned_.scale[i] = static_cast<float>(factor * in_head.step);
+  owned_.rest_scale[i] = static_cast<float>(factor * in_rest.step);
   owned_.tail[i] = round_up(factor * (std::sqrt(tail) + rounding));
   if (owned_.bias.size() != 0) {
     owned_.bias[i] = static_cast<float>(-square);

@@ -5,7 +5,7 @@
 //
 // Let O be the orthonormal matrix nearest to the stored rotation P, c the centre (l2 only, else 0),
 // and for a row x' = x - c, y = O x'; for a query q' = q - c, u = O q'. Codes: y ~ s*code, u ~
-// t*code_q. Then
+// t*code_q, with a step for the head and a finer one for the rest, which is shorter. Then
 //   value(q, x) = a (q'.x') + b,   a, b = 1/|x|, 0 (cosine); 1, 0 (ip); 2, -|x'|^2 (l2),
 // orders rows as the score does: score = value/|q|, value, value - |q'|^2. With u.y = u_head.y_head
 // + u_tail.y_tail the kernels keep (q, x) when
@@ -52,8 +52,8 @@ class Screen {
          double rotation_error, const float* center);
   // Views over arrays that the caller keeps alive.
   Screen(const ScreenShape& shape, const float* rotation, const float* center,
-         const std::uint8_t* head, const std::uint8_t* rest, const float* scale, const float* tail,
-         const float* bias, const BlockMaxima* blocks);
+         const std::uint8_t* head, const std::uint8_t* rest, const float* scale,
+         const float* rest_scale, const float* tail, const float* bias, const BlockMaxima* blocks);
 
   // Encodes rows [shape().n, rows.n). `norms` are those of all rows (cosine only).
   void append(const Rows& rows, const double* norms, int n_jobs);
@@ -69,6 +69,7 @@ class Screen {
   const std::uint8_t* head() const { return head_; }  // panels of the head groups
   const std::uint8_t* rest() const { return rest_; }  // panels of the groups after them
   const float* scale() const { return scale_; }
+  const float* rest_scale() const { return rest_scale_; }
   const float* tail() const { return tail_; }
   const float* bias() const { return bias_; }
   const BlockMaxima* blocks() const { return blocks_; }
@@ -79,7 +80,7 @@ class Screen {
 
  private:
   struct Owned {
-    AlignedBuffer<float> rotation, center, scale, tail, bias;
+    AlignedBuffer<float> rotation, center, scale, rest_scale, tail, bias;
     AlignedBuffer<std::uint8_t> head, rest;
     AlignedBuffer<BlockMaxima> blocks;
   };
@@ -100,6 +101,7 @@ class Screen {
   const std::uint8_t* head_ = nullptr;
   const std::uint8_t* rest_ = nullptr;
   const float* scale_ = nullptr;
+  const float* rest_scale_ = nullptr;
   const float* tail_ = nullptr;
   const float* bias_ = nullptr;
   const BlockMaxima* blocks_ = nullptr;

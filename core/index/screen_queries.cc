@@ -35,6 +35,7 @@ ScreenQueries::ScreenQueries(const Screen& screen, const float* values, std::int
   std::fill_n(codes_.data(), codes_.size(), std::int8_t{0});
   start_.assign(padded, 0);
   rest_start_.assign(padded, 0);
+  rest_weight_.assign(padded, 0.0F);
   tail_.assign(padded, 0.0F);
   bias_.assign(padded, 1.0F);
   const int largest_code = panel_kernels().int8_query_max;
@@ -63,7 +64,8 @@ void ScreenQueries::prepare(std::int64_t q, const float* values, const float* ro
     terms.square += difference * difference;
   }
   std::int8_t* codes = codes_.data() + q * dim;
-  const QueryCode code = encode_query(rotated, dim, largest_code, codes);
+  const QueryCode in_head = encode_query(rotated, head, largest_code, codes);
+  const QueryCode in_rest = encode_query(rotated + head, dim - head, largest_code, codes + head);
   double tail = 0.0;
   std::int32_t sums[2] = {0, 0};
   for (std::int64_t j = 0; j < dim; ++j) {
@@ -71,12 +73,13 @@ void ScreenQueries::prepare(std::int64_t q, const float* values, const float* ro
     if (j >= head) tail += static_cast<double>(rotated[j]) * rotated[j];
   }
   const double rounding = screen_.shape().kappa * std::sqrt(terms.square);
-  terms.step = code.step;
-  terms.residual = code.residual + rounding;
-  terms.length = code.length;
+  terms.step = in_head.step;
+  terms.residual = std::hypot(in_head.residual, in_rest.residual) + rounding;
+  terms.length = std::hypot(in_head.length, in_rest.length);
   terms.tail = std::sqrt(tail) + rounding;
   start_[index] = -128 * sums[0];
   rest_start_[index] = -128 * sums[1];
+  rest_weight_[index] = in_rest.step / in_head.step;
   tail_[index] = static_cast<float>(terms.tail / terms.step * (1.0 + 0x1p-22));
   bias_[index] = static_cast<float>(1.0 / terms.step);
 }
@@ -98,6 +101,7 @@ PanelQueries ScreenQueries::panel_queries(std::int64_t first, int n) const {
   queries.n = n;
   queries.start = start_.data() + at;
   queries.rest_start = rest_start_.data() + at;
+  queries.rest_weight = rest_weight_.data() + at;
   queries.tail = tail_.data() + at;
   queries.bias = screen_.bias() != nullptr ? bias_.data() + at : nullptr;
   return queries;
@@ -109,6 +113,7 @@ PanelPair ScreenQueries::panel_pair(std::int64_t row) const {
   pair.rest = screen_.rest() + row * screen_.rest_dim();
   pair.scale = screen_.scale() + row;
   pair.tail = screen_.tail() + row;
+  pair.rest_scale = screen_.rest_scale() + row;
   pair.bias = screen_.bias() != nullptr ? screen_.bias() + row : nullptr;
   return pair;
 }

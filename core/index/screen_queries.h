@@ -13,7 +13,7 @@
 namespace vl {
 
 struct QueryTerms {
-  double step = 1.0;      // t
+  double step = 1.0;      // t of the head
   double residual = 0.0;  // |u - t code_q|
   double length = 0.0;    // |t code_q|
   double tail = 0.0;      // |u_tail|
@@ -46,6 +46,7 @@ class ScreenQueries {
   AlignedBuffer<std::int8_t> codes_;
   std::vector<std::int32_t> start_;
   std::vector<std::int32_t> rest_start_;
+  std::vector<float> rest_weight_;
   std::vector<float> tail_;
   std::vector<float> bias_;
 };

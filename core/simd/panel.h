@@ -24,10 +24,12 @@ struct PanelQueries {
   int n = 0;
   const std::int32_t* start = nullptr;  // int8 only: -128 * sum of the codes in the (head) groups
   const std::int32_t* rest_start = nullptr;  // int8 only: the same for the groups after the head
+  const float* rest_weight = nullptr;        // product over the rest counts this much; with a head
   const float* tail = nullptr;               // w in the bound below
   const float* bias = nullptr;               // z in the bound below; null when there is no bias
   const float* limit = nullptr;              // h in the bound below
-  // Mutual search only, where h depends on the row as well: h = weight * min(limit, row limit) + offset.
+  // Mutual search only, where h depends on the row as well: h = weight * min(limit, row limit) +
+  // offset.
   const float* weight = nullptr;
   const float* offset = nullptr;
   // Needed with a head only. Survivors of the head wait here until a panel's are completed
@@ -43,10 +45,11 @@ struct PanelQueries {
 struct PanelPair {
   const void* data = nullptr;
   const void* rest = nullptr;
-  const float* scale = nullptr;  // A, 32 values
-  const float* tail = nullptr;   // T, 32 values; used only when there is a head
-  const float* bias = nullptr;   // B, 32 values
-  const float* limit = nullptr;  // mutual search: 32 values; else null
+  const float* scale = nullptr;       // A, 32 values
+  const float* tail = nullptr;        // T, 32 values; with a head only
+  const float* rest_scale = nullptr;  // A of the rest, 32 values; with a head only
+  const float* bias = nullptr;        // B, 32 values
+  const float* limit = nullptr;       // mutual search: 32 values; else null
 };
 
 struct PanelHit {
@@ -55,7 +58,8 @@ struct PanelHit {
   float value;        // A * dot + B * z over all groups
 };
 
-// Appends every (query, row) with  A*dot + B*z >= h  and returns how many. When rest_groups > 0 the
+// Appends every (query, row) with  A*dot + B*z >= h  and returns how many; with a head, dot is
+// dot_head + (A_rest / A) * rest_weight * dot_rest. When rest_groups > 0 the
 // product over the first `groups` alone is tested first, as A*dot_head + T*w + B*z >= h, and only
 // survivors are completed. `out` must have room for 32 * queries.n hits.
 using PanelFilter = std::int64_t (*)(const PanelQueries& queries, const PanelPair& rows, int groups,

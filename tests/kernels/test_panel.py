@@ -176,6 +176,59 @@ def test_float_products_stay_within_their_bound(
     }
 
 
+@pytest.mark.parametrize("panel_level", LEVELS)
+def test_the_rest_has_a_step_of_its_own(panel_level: str) -> None:
+    rng = np.random.default_rng(7)
+    q, x, _ = codes(rng, 33, 96, panel_level)
+    scale = rng.uniform(0.5, 2.0, ROWS).astype(np.float32)
+    rest_scale = (scale * rng.uniform(0.1, 0.9, ROWS)).astype(np.float32)
+    rest_weight = rng.uniform(0.1, 0.9, 33).astype(np.float32)
+    found = run_int8(
+        panel_level,
+        q,
+        x,
+        32,
+        scale=scale,
+        rest_scale=rest_scale,
+        tail=np.full(ROWS, np.inf, np.float32),
+        query_tail=np.ones(33, np.float32),
+        rest_weight=rest_weight,
+    )
+    wide, rows = q.astype(np.int64), x.astype(np.int64)
+    head = (wide[:, :128] @ rows[:, :128].T) * scale.astype(float)
+    rest = (wide[:, 128:] @ rows[:, 128:].T) * np.outer(
+        rest_weight.astype(float), rest_scale.astype(float)
+    )
+    assert len(found) == 33 * ROWS
+    size = np.abs(head) + np.abs(rest)
+    assert all(abs(found[i, r] - head[i, r] - rest[i, r]) <= 8 * U * size[i, r] for i, r in found)
+
+
+@pytest.mark.parametrize("panel_level", LEVELS)
+@pytest.mark.parametrize("head", [16, 96])
+def test_a_mutual_limit_is_the_smaller_of_both_sides(panel_level: str, head: int) -> None:
+    rng = np.random.default_rng(8)
+    q, x, exact = codes(rng, 33, 96, panel_level)
+    limit = np.quantile(exact, 0.9, axis=1).astype(np.float32)
+    row_limit = np.quantile(exact, 0.8, axis=0).astype(np.float32)
+    weight = rng.choice([0.5, 1.0, 2.0], 33).astype(np.float32)
+    offset = rng.integers(-500, 500, 33).astype(np.float32)
+    found = run_int8(
+        panel_level,
+        q,
+        x,
+        head,
+        tail=np.full(ROWS, np.inf if head < 96 else 0.0, np.float32),
+        query_tail=np.ones(33, np.float32),
+        limit=limit,
+        row_limit=row_limit,
+        weight=weight,
+        offset=offset,
+    )
+    needed = weight[:, None] * np.minimum(limit[:, None], row_limit[None]) + offset[:, None]
+    assert set(found) == {(int(i), int(r)) for i, r in np.argwhere(exact >= needed)}
+
+
 def test_a_level_the_host_lacks_is_refused() -> None:
     missing = next(s for s in ("neon", "amx") if s not in _core.simd_levels())
     with pytest.raises(ParameterError, match="does not run on this host"):

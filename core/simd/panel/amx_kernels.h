@@ -99,8 +99,10 @@ PanelHit* complete_tiles(const PanelQueries& q, const PanelPair& rows, int group
         const std::int32_t query = queries[first + i];
         const __m512 rest =
             tile_dot<kInt8>(sums, static_cast<int>(i), 0, kInt8 ? q.rest_start[query] : 0);
-        const __m512 value = Ops::fma(rest, Ops::load(rows.scale + panel * kPanelRows),
-                                      Ops::load(alive.values[panel] + (first + i) * kPanelRows));
+        const __m512 value =
+            Ops::fma(Ops::mul(rest, Ops::load(rows.rest_scale + panel * kPanelRows)),
+                     Ops::set1(q.rest_weight[query]),
+                     Ops::load(alive.values[panel] + (first + i) * kPanelRows));
         out = settle<Ops>(q, rows, query, panel, value, out);
       }
     }

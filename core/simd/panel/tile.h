@@ -195,9 +195,10 @@ PanelHit* complete(const PanelQueries& q, const PanelPair& rows, int groups, int
       typename Ops::Acc sums[kBlock];
       accumulate_chosen<Ops, kBlock>(q, chosen, base, groups, rest_groups, sums);
       for (int i = 0; i < kBlock && first + i < count; ++i) {
-        const typename Ops::Float tail = Ops::to_float(sums[i]);
+        const typename Ops::Float rest =
+            Ops::mul(Ops::to_float(sums[i]), Ops::load(rows.rest_scale + panel * kPanelRows));
         const typename Ops::Float value =
-            Ops::fma(tail, Ops::load(rows.scale + panel * kPanelRows),
+            Ops::fma(rest, Ops::set1(q.rest_weight[chosen[i]]),
                      Ops::load(alive.values[panel] + (first + i) * kPanelRows));
         out = settle<Ops>(q, rows, chosen[i], panel, value, out);
       }

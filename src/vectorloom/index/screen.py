@@ -3,8 +3,8 @@
 
 Rows are rotated so that their leading dimensions carry most of their length (principal directions
 of a sample), because then a product over the head alone already rules most rows out. Inside the
-head a random rotation spreads the length evenly, so that one int8 scale a row loses little. Any
-orthonormal matrix gives the same answers: only speed depends on this file.
+head, and inside the rest, a random rotation spreads the length evenly, so that one int8 step for
+each loses little. Any orthonormal matrix gives the same answers: only speed depends on this file.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def build_screen(
     basis = _principal_directions(sample)
     rotated = sample @ basis.T
     head = _choose_head(rotated, metric, n)
-    basis[:head] = _random_rotation(min(head, dim)) @ basis[:head]
+    cut = min(head, dim)
+    basis[:cut] = _random_rotation(cut) @ basis[:cut]
+    if cut < dim:
+        basis[cut:] = _random_rotation(dim - cut) @ basis[cut:]
     rotation = np.zeros((-(-dim // STEP) * STEP, dim), dtype=np.float32)
     rotation[:dim] = basis
     return _core.Screen.build(

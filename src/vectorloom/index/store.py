@@ -323,7 +323,7 @@ class RowStore:
 
 def screen_bytes(n: int, dim: int) -> int:
     """Return the bytes of a screen of `n` rows: one a dimension, padded to 64, and its bounds."""
-    return n * (-(-dim // 64) * 64 + 12)
+    return n * (-(-dim // 64) * 64 + 16)
 
 
 def refuse_zero(norms: NDArray[np.float64], name: str) -> None:
