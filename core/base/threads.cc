@@ -276,6 +276,16 @@ int resolve_jobs(int n_jobs) {
   return n_jobs == 0 ? all : std::max(1, all + 1 + n_jobs);
 }
 
+void poll_interrupt() {
+  if (!t_region.inside) return;
+  if (t_region.helping != nullptr) {
+    if (t_region.helping->stop.load(std::memory_order_relaxed)) throw Interrupted();
+    return;
+  }
+  thread_local InterruptClock clock;
+  if (clock.interrupted()) throw Interrupted();
+}
+
 void set_interrupt_check(InterruptCheck check) {
   g_interrupt_check.store(check, std::memory_order_release);
 }

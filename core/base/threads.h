@@ -22,9 +22,13 @@ void set_interrupt_check(InterruptCheck check);
 
 // Runs body(task, worker) for every task in [0, n_tasks), tasks handed out in order, worker in
 // [0, n_threads). The calling thread takes part as worker 0. The first exception is rethrown here
-// after all workers have stopped; tasks should take well under a second so that Ctrl-C is prompt.
+// after all workers have stopped; tasks should take well under a second, or poll_interrupt(), so
+// that Ctrl-C is prompt.
 void parallel_for(std::int64_t n_tasks, int n_threads,
                   const std::function<void(std::int64_t task, int worker)>& body);
+
+// For bodies that may take long: throws Interrupted when the job they belong to was asked to stop.
+void poll_interrupt();
 
 // True inside a parallel_for body: nested calls run serially.
 bool in_parallel_region();

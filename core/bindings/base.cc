@@ -101,6 +101,18 @@ void bind_base(nb::module_& m) {
         return levels;
       },
       "The CPU level of the kernels in use, for each family of kernels.");
+  m.def(
+      "compiler",
+      [] {
+#if defined(__clang__)
+        return std::string("clang " __clang_version__);
+#elif defined(__GNUC__)
+        return std::string("gcc " __VERSION__);
+#else
+        return std::string("unknown");
+#endif
+      },
+      "The compiler this module was built with.");
   m.def("cpu_features", &cpu_feature_string, "CPU features that matter here, space separated.");
   m.def("allowed_threads", &allowed_threads,
         "CPUs this process may use: affinity, cgroup quota and OMP_NUM_THREADS.");

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/threads.h"
+
 namespace vl {
 namespace {
 
@@ -59,6 +61,7 @@ void Candidates::add_exact(const std::int64_t* rows, std::int64_t n, const Score
   constexpr std::int64_t kChunk = 1024;
   double scores[kChunk];
   for (std::int64_t first = 0; first < n; first += kChunk) {
+    poll_interrupt();
     const std::int64_t count = std::min(kChunk, n - first);
     scorer.score(rows + first, count, scores);
     for (std::int64_t i = 0; i < count; ++i) {

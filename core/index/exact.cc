@@ -33,8 +33,7 @@ ExactQuery slice(const ExactQuery& query, std::int64_t first, std::int64_t n) {
 // One batch of queries, small enough that its candidates fit in memory.
 class Batch {
  public:
-  Batch(const ExactQuery& query, const std::vector<std::int64_t>* allowed)
-      : query_(query), allowed_(allowed), n_jobs_(resolve_jobs(query.n_jobs)) {
+  explicit Batch(const ExactQuery& query) : query_(query), n_jobs_(resolve_jobs(query.n_jobs)) {
     const std::size_t bytes = query.rows.kind == Kind::kBits
                                   ? query.rows.stride()
                                   : static_cast<std::size_t>(query.rows.dim) * 4;
@@ -75,7 +74,6 @@ class Batch {
   }
 
   bool score_directly() const {
-    if (allowed_ != nullptr) return true;
     if (query_.metric == Metric::kHamming) return false;
     if (query_.rows.n <= 64) return true;
     double largest = query_.largest_norm;
@@ -93,8 +91,7 @@ class Batch {
 
   // Splits queries into blocks and, when there are fewer blocks than threads, rows into parts.
   void plan() {
-    const std::int64_t n_rows =
-        allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size()) : query_.rows.n;
+    const std::int64_t n_rows = query_.rows.n;
     const std::int64_t per_thread = (query_.n_queries + n_jobs_ - 1) / n_jobs_;
     const std::int64_t rounded = (per_thread + 95) / 96 * 96;
     block_ = source_ ? std::min<std::int64_t>(source_->queries_per_sweep(), rounded) : rounded;
@@ -130,10 +127,9 @@ class Batch {
     }
   }
 
-  // Every admitted row in float64: few survivors of a filter, tiny indexes, values beyond float32.
+  // Every admitted row in float64: tiny indexes, and values beyond float32.
   void score_rows() {
-    const std::int64_t n_rows =
-        allowed_ != nullptr ? static_cast<std::int64_t>(allowed_->size()) : query_.rows.n;
+    const std::int64_t n_rows = query_.rows.n;
     for (std::int64_t offset = 0; offset < part_rows_; offset += chunk_) {
       parallel_for(n_blocks_ * n_parts_, n_jobs_, [&](std::int64_t task, int) {
         const std::int64_t first_query = task % n_blocks_ * block_;
@@ -145,9 +141,7 @@ class Batch {
         for (std::int64_t q = first_query; q < end && first < last; ++q) {
           rows.clear();
           for (std::int64_t i = first; i < last; ++i) {
-            const std::int64_t row =
-                allowed_ != nullptr ? (*allowed_)[static_cast<std::size_t>(i)] : i;
-            if (admits(query_, q, row)) rows.push_back(row);
+            if (admits(query_, q, i)) rows.push_back(i);
           }
           at(part, q).add_exact(rows.data(), static_cast<std::int64_t>(rows.size()),
                                 scorers_[static_cast<std::size_t>(q)]);
@@ -157,7 +151,6 @@ class Batch {
   }
 
   const ExactQuery& query_;
-  const std::vector<std::int64_t>* allowed_;
   int n_jobs_;
   std::vector<Scorer> scorers_;
   std::unique_ptr<Source> source_;
@@ -168,21 +161,6 @@ class Batch {
   std::int64_t part_rows_ = 0;
   std::int64_t chunk_ = 0;
 };
-
-// The rows a selective mask leaves, when scoring them one by one is cheaper than sweeping all.
-std::vector<std::int64_t> few_survivors(const ExactQuery& query, bool* few) {
-  std::vector<std::int64_t> rows;
-  *few = false;
-  if (query.mask == nullptr) return rows;
-  const std::int64_t most = std::max<std::int64_t>(256, query.rows.n / 32);
-  for (std::int64_t r = 0; r < query.rows.n; ++r) {
-    if (query.mask[r] == 0) continue;
-    if (static_cast<std::int64_t>(rows.size()) == most) return rows;
-    rows.push_back(r);
-  }
-  *few = true;
-  return rows;
-}
 
 // Largest norm of the rows. A screen knows a bound of it; otherwise this reads 8 bytes a row.
 double find_largest_norm(const ExactQuery& query) {
@@ -204,15 +182,13 @@ void exact_search(const ExactQuery& query, std::int64_t k, std::int64_t* positio
   std::fill_n(scores, query.n_queries * k, -std::numeric_limits<double>::infinity());
   std::fill_n(counts, query.n_queries, std::int64_t{0});
   if (query.rows.n == 0 || k == 0) return;
-  bool few = false;
-  const std::vector<std::int64_t> allowed = few_survivors(query, &few);
   const std::int64_t kept = std::min(k, query.rows.n);
   const double largest = find_largest_norm(query);
   const std::int64_t step = queries_per_batch(query);
   for (std::int64_t first = 0; first < query.n_queries; first += step) {
     ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
     part.largest_norm = largest;
-    Batch batch(part, few ? &allowed : nullptr);
+    Batch batch(part);
     batch.run([&](Candidates& c, std::int64_t,
                   const ValueScale& scale) { c.start_top(kept, part.ties, scale); },
               [&](std::int64_t q, const std::vector<Scored>& best) {
@@ -230,15 +206,13 @@ RangeResult exact_range(const ExactQuery& query, const double* least) {
   RangeResult result;
   result.limits.assign(static_cast<std::size_t>(query.n_queries) + 1, 0);
   if (query.rows.n == 0) return result;
-  bool few = false;
-  const std::vector<std::int64_t> allowed = few_survivors(query, &few);
   const double largest = find_largest_norm(query);
   const std::int64_t step = queries_per_batch(query);
   for (std::int64_t first = 0; first < query.n_queries; first += step) {
     ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
     part.largest_norm = largest;
     std::vector<std::vector<Scored>> found(static_cast<std::size_t>(part.n_queries));
-    Batch batch(part, few ? &allowed : nullptr);
+    Batch batch(part);
     batch.run([&](Candidates& c, std::int64_t q,
                   const ValueScale& scale) { c.start_range(least[first + q], part.ties, scale); },
               [&](std::int64_t q, std::vector<Scored>& best) {

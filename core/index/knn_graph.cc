@@ -142,6 +142,7 @@ class MutualSweep {
       const std::int64_t start_row = begin + task * kChunkRows;
       const std::int64_t end = std::min(rows_.n, start_row + kChunkRows);
       for (std::int64_t row = start_row; row < end; row += kScreenBlock) {
+        poll_interrupt();
         sweep_block(queries, sides, weights, first, n, row / kScreenBlock, mine);
       }
     });

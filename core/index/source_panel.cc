@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "base/float16.h"
+#include "base/threads.h"
 #include "index/query_code.h"
 #include "index/source.h"
 #include "simd/panel.h"
@@ -204,6 +205,7 @@ void PanelSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
   pair.scale = scale;
   pair.bias = bias;
   for (std::int64_t row = first_row; row < last_row; row += kPairRows) {
+    poll_interrupt();
     pack_pair(row, last_row, panels.data(), scale, bias);
     const std::int64_t n_hits = filter_(queries, pair, groups_, 0, hits.data());
     for (std::int64_t h = 0; h < n_hits; ++h) {

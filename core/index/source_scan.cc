@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/threads.h"
 #include "index/query_code.h"
 #include "index/source.h"
 #include "simd/pair.h"
@@ -136,6 +137,7 @@ void ScanSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
   float out[kStep];
   for (std::int64_t row = first_row; row < last_row; row += kStep) {
     const std::int64_t count = std::min(kStep, last_row - row);
+    poll_interrupt();
     for (int i = 0; i < n; ++i) {
       values(first_query + i, row, count, out);
       Candidates& mine = candidates[i];

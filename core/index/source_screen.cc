@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/threads.h"
 #include "index/screen_queries.h"
 #include "index/source.h"
 
@@ -83,6 +84,7 @@ void ScreenSource::sweep(std::int64_t first_query, int n, std::int64_t first_row
                          const Scorer* scorers) const {
   ScreenScratch scratch(n);
   for (std::int64_t row = first_row; row < last_row; row += kScreenBlock) {
+    poll_interrupt();
     sweep_block(first_query, n, row / kScreenBlock, last_row, candidates, scorers, scratch);
   }
 }

@@ -21,6 +21,9 @@ def set_simd_level(name: str) -> None:
 def kernel_levels() -> dict:
     """The CPU level of the kernels in use, for each family of kernels."""
 
+def compiler() -> str:
+    """The compiler this module was built with."""
+
 def cpu_features() -> str:
     """CPU features that matter here, space separated."""
 

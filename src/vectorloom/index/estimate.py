@@ -113,7 +113,7 @@ def estimate(
     --------
     >>> job = estimate(1_000_000, 384, dtype="float16")
     >>> job.disk_bytes >> 20
-    1125
+    1129
     """
     check_choice("task", task, TASKS)
     n, dim = check_count("n", n, at_least=0), check_count("dim", dim)
