@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "index/candidates.h"
 #include "index/source.h"
+#include "simd/panel.h"
 
 namespace vl {
 namespace {
@@ -92,9 +93,14 @@ class Batch {
   // Splits queries into blocks and, when there are fewer blocks than threads, rows into parts.
   void plan() {
     const std::int64_t n_rows = query_.rows.n;
-    const std::int64_t per_thread = (query_.n_queries + n_jobs_ - 1) / n_jobs_;
-    const std::int64_t rounded = (per_thread + 95) / 96 * 96;
-    block_ = source_ ? std::min<std::int64_t>(source_->queries_per_sweep(), rounded) : rounded;
+    const std::int64_t most = source_ ? source_->queries_per_sweep() : query_.n_queries;
+    const std::int64_t needed = (query_.n_queries + most - 1) / most;
+    // As many blocks for each thread, all of about the same size.
+    const std::int64_t blocks = query_.n_queries < 2 * kQueryPad
+                                    ? 1
+                                    : (needed + n_jobs_ - 1) / n_jobs_ * n_jobs_;
+    const std::int64_t even = (query_.n_queries + blocks - 1) / blocks;
+    block_ = std::min(most, (even + kQueryPad - 1) / kQueryPad * kQueryPad);
     n_blocks_ = (query_.n_queries + block_ - 1) / block_;
     n_parts_ = std::max<std::int64_t>(1, n_jobs_ / n_blocks_);
     n_parts_ = std::min(n_parts_, std::max<std::int64_t>(1, n_rows / (4 * kScreenBlock)));
