@@ -96,9 +96,8 @@ class Batch {
     const std::int64_t most = source_ ? source_->queries_per_sweep() : query_.n_queries;
     const std::int64_t needed = (query_.n_queries + most - 1) / most;
     // As many blocks for each thread, all of about the same size.
-    const std::int64_t blocks = query_.n_queries < 2 * kQueryPad
-                                    ? 1
-                                    : (needed + n_jobs_ - 1) / n_jobs_ * n_jobs_;
+    const std::int64_t blocks =
+        query_.n_queries < 2 * kQueryPad ? 1 : (needed + n_jobs_ - 1) / n_jobs_ * n_jobs_;
     const std::int64_t even = (query_.n_queries + blocks - 1) / blocks;
     block_ = std::min(most, (even + kQueryPad - 1) / kQueryPad * kQueryPad);
     n_blocks_ = (query_.n_queries + block_ - 1) / block_;
@@ -168,12 +167,25 @@ class Batch {
   std::int64_t chunk_ = 0;
 };
 
+// Eight running maxima, which compilers keep in vector registers: std::max_element follows one, and
+// took a tenth of a search of int8 rows.
+double largest_of(const double* values, std::int64_t n) {
+  constexpr int kWidth = 8;
+  double most[kWidth] = {};
+  std::int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    for (int j = 0; j < kWidth; ++j) most[j] = values[i + j] > most[j] ? values[i + j] : most[j];
+  }
+  for (; i < n; ++i) most[0] = std::max(most[0], values[i]);
+  return *std::max_element(most, most + kWidth);
+}
+
 // Largest norm of the rows. A screen knows a bound of it; otherwise this reads 8 bytes a row.
 double find_largest_norm(const ExactQuery& query) {
   if (query.largest_norm >= 0.0) return query.largest_norm;
   if (query.norms == nullptr || query.rows.n == 0) return 0.0;
   if (query.screen != nullptr) return query.screen->shape().largest_norm;
-  return *std::max_element(query.norms, query.norms + query.rows.n);
+  return largest_of(query.norms, query.rows.n);
 }
 
 std::int64_t queries_per_batch(const ExactQuery& query) {

@@ -19,8 +19,16 @@
 namespace vl {
 namespace {
 
-constexpr std::int64_t kStep = 512;  // rows scored before the threshold is looked at again
+constexpr std::int64_t kStep = 512;   // rows scored before the threshold is looked at again
+constexpr std::int64_t kGlance = 16;  // values looked over at once, nearly always for nothing
 constexpr double kTiny = 1e-30;
+
+bool all_below(const float* values, std::int64_t n, float cut) {
+  int above = 0;
+  for (std::int64_t i = 0; i < n; ++i) above |= values[i] >= cut ? 1 : 0;
+  return above == 0;
+}
+
 constexpr std::int64_t kInt8Dims = 131071;  // sums of int8 products stay within int32
 
 class ScanSource final : public Source {
@@ -95,6 +103,11 @@ void ScanSource::products(std::int64_t q, std::int64_t first_row, std::int64_t n
     std::int32_t sums[kStep];
     kernels.ip_i8(codes_.data() + q * rows.dim, rows.row(first_row), nullptr, n, rows.dim, sums);
     const float step = steps_[static_cast<std::size_t>(q)];
+    if (rows.scale != nullptr) {
+      const float* scale = rows.scale + first_row;
+      for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(sums[i]) * (step * scale[i]);
+      return;
+    }
     for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(sums[i]) * step;
   } else {
     const auto* query = static_cast<const float*>(scorers_[static_cast<std::size_t>(q)].query());
@@ -143,6 +156,10 @@ void ScanSource::sweep(std::int64_t first_query, int n, std::int64_t first_row,
       Candidates& mine = candidates[i];
       float cut = mine.cut();
       for (std::int64_t j = 0; j < count; ++j) {
+        if (j % kGlance == 0 && all_below(out + j, std::min(kGlance, count - j), cut)) {
+          j += kGlance - 1;
+          continue;
+        }
         if (out[j] < cut || !admits(query_, first_query + i, row + j)) continue;
         if (!mine.add(row + j, out[j])) continue;
         if (mine.tighten()) mine.settle(scorers[i]);

@@ -242,8 +242,9 @@ std::int64_t filter_panels(const PanelQueries& q, const PanelPair& rows, int gro
       out = filter_block<Ops, QB, NP>(q, rows, groups, whole, i, panel, alive, out);
     }
   }
-  // What is left over, and searches of few queries, which are bound by memory: prefetchers follow one
-  // stream better than two (measured: 2x). Four queries are enough to hide the latency of a step.
+  // What is left over, and searches of few queries, which are bound by memory: prefetchers follow
+  // one stream better than two (measured: 2x). Four queries are enough to hide the latency of a
+  // step.
   constexpr int kFew = 4;
   for (int panel = 0; panel < kPanelsPerCall; ++panel) {
     int i = blocked;
