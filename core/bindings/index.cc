@@ -206,31 +206,6 @@ nb::tuple knn_graph(const RowsView& view, std::optional<DoubleVector> norms,
                         owned(std::move(scores), {n, width}));
 }
 
-nb::ndarray<nb::numpy, double> scores_of(const RowsView& view, FloatMatrix queries,
-                                         const std::string& metric, IntVector positions,
-                                         std::optional<int> n_jobs) {
-  const Rows& rows = view.rows();
-  const Metric m = metric_named(metric);
-  require(static_cast<std::int64_t>(queries.shape(1)) == rows.dim, "queries: another dimension");
-  for (std::size_t i = 0; i < positions.shape(0); ++i) {
-    require(positions.data()[i] >= 0 && positions.data()[i] < rows.n,
-            "positions: outside the rows");
-  }
-  const auto n = static_cast<std::int64_t>(queries.shape(0));
-  const auto width = static_cast<std::int64_t>(positions.shape(0));
-  std::vector<double> out(static_cast<std::size_t>(n * width));
-  {
-    const nb::gil_scoped_release release;
-    std::vector<double> norms(static_cast<std::size_t>(rows.n));
-    if (m == Metric::kCosine) row_norms(rows, n_jobs.value_or(0), norms.data());
-    parallel_for(n, resolve_jobs(n_jobs.value_or(0)), [&](std::int64_t q, int) {
-      const Scorer scorer(rows, norms.data(), m, queries.data() + q * rows.dim);
-      scorer.score(positions.data(), width, out.data() + q * width);
-    });
-  }
-  return owned(std::move(out), {queries.shape(0), positions.shape(0)});
-}
-
 nb::tuple quantize_int8(FloatMatrix x, std::optional<int> n_jobs) {
   const auto n = static_cast<std::int64_t>(x.shape(0));
   const auto dim = static_cast<std::int64_t>(x.shape(1));
@@ -448,9 +423,6 @@ void bind_index(nb::module_& m) {
   m.def("exact_knn_graph", &knn_graph, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "k"_a, "n_jobs"_a = nb::none(),
         "(positions, scores) of the k nearest other rows of each row.");
-  m.def("scores", &scores_of, "rows"_a, "queries"_a, "metric"_a, "positions"_a,
-        "n_jobs"_a = nb::none(),
-        "Exact float64 scores of the queries against rows at the positions.");
   m.def("norms", &norms_array, "rows"_a, "n_jobs"_a = nb::none(),
         "Euclidean norm of each row, float64.");
   m.def("decode", &decode, "rows"_a, "positions"_a, "float32 values of the rows at the positions.");

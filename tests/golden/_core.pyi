@@ -80,9 +80,6 @@ def exact_range(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=
 def exact_knn_graph(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, k: int, n_jobs: int | None = None) -> tuple:
     """(positions, scores) of the k nearest other rows of each row."""
 
-def scores(rows: Rows, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], metric: str, positions: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> NDArray[numpy.float64]:
-    """Exact float64 scores of the queries against rows at the positions."""
-
 def norms(rows: Rows, n_jobs: int | None = None) -> NDArray[numpy.float64]:
     """Euclidean norm of each row, float64."""
 
