@@ -17,15 +17,17 @@ namespace {
 constexpr double kTaskNanoseconds = 40e6;  // tasks this short keep Ctrl-C and load balance prompt
 constexpr std::int64_t kPanelQueries =
     12;  // from here on packing rows costs less than rereading them
-constexpr double kExactNanosecondsPerByte = 0.06;
 
-ExactQuery slice(const ExactQuery& query, std::int64_t first, std::int64_t n) {
-  ExactQuery part = query;
+const void* query_at(const ExactQuery& query, std::int64_t q) {
   const std::size_t bytes = query.rows.kind == Kind::kBits
                                 ? query.rows.stride()
                                 : static_cast<std::size_t>(query.rows.dim) * 4;
-  part.queries =
-      static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(first) * bytes;
+  return static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(q) * bytes;
+}
+
+ExactQuery slice(const ExactQuery& query, std::int64_t first, std::int64_t n) {
+  ExactQuery part = query;
+  part.queries = query_at(query, first);
   part.n_queries = n;
   if (query.exclude != nullptr) part.exclude = query.exclude + first;
   return part;
@@ -35,16 +37,11 @@ ExactQuery slice(const ExactQuery& query, std::int64_t first, std::int64_t n) {
 class Batch {
  public:
   explicit Batch(const ExactQuery& query) : query_(query), n_jobs_(resolve_jobs(query.n_jobs)) {
-    const std::size_t bytes = query.rows.kind == Kind::kBits
-                                  ? query.rows.stride()
-                                  : static_cast<std::size_t>(query.rows.dim) * 4;
     scorers_.reserve(static_cast<std::size_t>(query.n_queries));
     for (std::int64_t q = 0; q < query.n_queries; ++q) {
-      const auto* p =
-          static_cast<const unsigned char*>(query.queries) + static_cast<std::size_t>(q) * bytes;
-      scorers_.emplace_back(query.rows, query.norms, query.metric, p);
+      scorers_.emplace_back(query.rows, query.norms, query.metric, query_at(query, q));
     }
-    if (!score_directly()) source_ = choose_source();
+    source_ = choose_source();
     plan();
   }
 
@@ -54,10 +51,10 @@ class Batch {
   void run(const Start& start, const Take& take) {
     candidates_.resize(static_cast<std::size_t>(query_.n_queries * n_parts_));
     for (std::int64_t q = 0; q < query_.n_queries; ++q) {
-      const ValueScale scale = source_ ? source_->value_scale(q) : ValueScale{};
+      const ValueScale scale = source_->value_scale(q);
       for (std::int64_t part = 0; part < n_parts_; ++part) start(at(part, q), q, scale);
     }
-    source_ ? sweep_rows() : score_rows();
+    sweep_rows();
     parallel_for((query_.n_queries + 15) / 16, query_.n_queries < 32 ? 1 : n_jobs_,
                  [&](std::int64_t task, int) {
                    const std::int64_t end = std::min(query_.n_queries, (task + 1) * 16);
@@ -83,6 +80,7 @@ class Batch {
   }
 
   std::unique_ptr<Source> choose_source() const {
+    if (score_directly()) return make_direct_source(query_);
     if (query_.metric != Metric::kHamming) {
       if (query_.screen != nullptr) return make_screen_source(query_);
       if (query_.n_queries >= kPanelQueries) return make_panel_source(query_, scorers_);
@@ -93,7 +91,7 @@ class Batch {
   // Splits queries into blocks and, when there are fewer blocks than threads, rows into parts.
   void plan() {
     const std::int64_t n_rows = query_.rows.n;
-    const std::int64_t most = source_ ? source_->queries_per_sweep() : query_.n_queries;
+    const std::int64_t most = source_->queries_per_sweep();
     const std::int64_t needed = (query_.n_queries + most - 1) / most;
     // As many blocks for each thread, all of about the same size.
     const std::int64_t blocks =
@@ -103,9 +101,7 @@ class Batch {
     n_blocks_ = (query_.n_queries + block_ - 1) / block_;
     n_parts_ = std::max<std::int64_t>(1, n_jobs_ / n_blocks_);
     n_parts_ = std::min(n_parts_, std::max<std::int64_t>(1, n_rows / (4 * kScreenBlock)));
-    const double cost =
-        source_ ? source_->row_cost()
-                : kExactNanosecondsPerByte * static_cast<double>(query_.rows.stride()) + 20.0;
+    const double cost = source_->row_cost();
     const double work = cost * static_cast<double>(n_rows) * static_cast<double>(query_.n_queries);
     if (work < 1e5) n_parts_ = 1;  // waking a thread costs tens of microseconds
     const double per_row = cost * static_cast<double>(std::min(block_, query_.n_queries));
@@ -128,29 +124,6 @@ class Batch {
         const auto n = static_cast<int>(std::min(block_, query_.n_queries - first_query));
         source_->sweep(first_query, n, first, last, &at(part, first_query),
                        scorers_.data() + first_query);
-      });
-    }
-  }
-
-  // Every admitted row in float64: tiny indexes, and values beyond float32.
-  void score_rows() {
-    const std::int64_t n_rows = query_.rows.n;
-    for (std::int64_t offset = 0; offset < part_rows_; offset += chunk_) {
-      parallel_for(n_blocks_ * n_parts_, n_jobs_, [&](std::int64_t task, int) {
-        const std::int64_t first_query = task % n_blocks_ * block_;
-        const std::int64_t part = task / n_blocks_;
-        const std::int64_t first = part * part_rows_ + offset;
-        const std::int64_t last = std::min({n_rows, (part + 1) * part_rows_, first + chunk_});
-        const std::int64_t end = std::min(query_.n_queries, first_query + block_);
-        std::vector<std::int64_t> rows;
-        for (std::int64_t q = first_query; q < end && first < last; ++q) {
-          rows.clear();
-          for (std::int64_t i = first; i < last; ++i) {
-            if (admits(query_, q, i)) rows.push_back(i);
-          }
-          at(part, q).add_exact(rows.data(), static_cast<std::int64_t>(rows.size()),
-                                scorers_[static_cast<std::size_t>(q)]);
-        }
       });
     }
   }

@@ -28,6 +28,7 @@ class Source {
 };
 
 std::unique_ptr<Source> make_screen_source(const ExactQuery& query);
+std::unique_ptr<Source> make_direct_source(const ExactQuery& query);
 // Panels packed on the fly from the rows themselves, for batches where there is no screen.
 std::unique_ptr<Source> make_panel_source(const ExactQuery& query,
                                           const std::vector<Scorer>& scorers);

@@ -17,10 +17,10 @@ from laws import assert_at_least, assert_at_most
 from vectorloom.index.memory import (
     _group_room,
     available_memory,
-    format_bytes,
     parse_bytes,
     require_memory,
 )
+from vectorloom.readable import format_bytes
 
 DTYPES = ["float32", "float16", "bfloat16", "int8", "uint8", "bits"]
 

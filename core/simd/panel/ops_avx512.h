@@ -65,32 +65,28 @@ struct Bf16SplitOps512 : Float512 {
   static __m512 to_float(Acc acc) { return acc; }
 };
 
-// int8 without VNNI: uint8 x int8 pairs into int16 (|pair| <= 255 * 63 * 2 = 32130 never saturates,
-// hence int8_query_max = 63), then pairs of those into int32.
-struct Int8MaddOps512 : Float512 {
+struct Int8Ops512 : Float512 {
   using Rows = __m512i;
   using Query = __m512i;
   using Acc = __m512i;
   static Rows load_rows(const unsigned char* p) { return _mm512_loadu_si512(p); }
   static Query load_query(const unsigned char* p) { return _mm512_set1_epi32(group_at(p)); }
   static Acc start(std::int32_t v) { return _mm512_set1_epi32(v); }
+  static __m512 to_float(Acc acc) { return _mm512_cvtepi32_ps(acc); }
+};
+
+// int8 without VNNI: uint8 x int8 pairs into int16 (|pair| <= 255 * 63 * 2 = 32130 never saturates,
+// hence int8_query_max = 63), then pairs of those into int32.
+struct Int8MaddOps512 : Int8Ops512 {
   static Acc step(Acc acc, Rows r, Query q) {
     const __m512i pairs = _mm512_maddubs_epi16(r, q);
     return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
   }
-  static __m512 to_float(Acc acc) { return _mm512_cvtepi32_ps(acc); }
 };
 
 #if defined(__AVX512VNNI__)
-struct Int8VnniOps512 : Float512 {
-  using Rows = __m512i;
-  using Query = __m512i;
-  using Acc = __m512i;
-  static Rows load_rows(const unsigned char* p) { return _mm512_loadu_si512(p); }
-  static Query load_query(const unsigned char* p) { return _mm512_set1_epi32(group_at(p)); }
-  static Acc start(std::int32_t v) { return _mm512_set1_epi32(v); }
+struct Int8VnniOps512 : Int8Ops512 {
   static Acc step(Acc acc, Rows r, Query q) { return _mm512_dpbusd_epi32(acc, r, q); }
-  static __m512 to_float(Acc acc) { return _mm512_cvtepi32_ps(acc); }
 };
 #endif
 

@@ -13,8 +13,9 @@ from vectorloom import _core
 from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.encoding import STORED, encode, resolve_kind
 from vectorloom.index.knn import build_bytes, graph_bytes
-from vectorloom.index.memory import available_memory, format_bytes
+from vectorloom.index.memory import available_memory
 from vectorloom.index.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
+from vectorloom.readable import format_bytes
 
 TASKS = ("index", "search", "knn_graph")
 

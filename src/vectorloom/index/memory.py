@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vectorloom.errors import CapacityError, ParameterError
+from vectorloom.readable import format_bytes
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
@@ -47,20 +48,6 @@ def parse_bytes(size: Any, *, name: str = "memory_limit") -> int:
     raise ParameterError(
         f"{name} must be a number of bytes or text such as '2GiB' or '500MB'; got {size!r}."
     )
-
-
-def format_bytes(n_bytes: float) -> str:
-    """Return a number of bytes for people.
-
-    Examples
-    --------
-    >>> format_bytes(3 << 20), format_bytes(12)
-    ('3.0 MiB', '12 bytes')
-    """
-    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if n_bytes >= 1024**power:
-            return f"{n_bytes / 1024**power:.1f} {unit}"
-    return f"{int(n_bytes)} bytes"
 
 
 def available_memory() -> int | None:
