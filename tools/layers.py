@@ -20,7 +20,8 @@ PYTHON_LAYERS: tuple[frozenset[str], ...] = tuple(
         "estimator progress threads",
         "vectors",
         "io",
-        "learn compress align measure select",
+        "select",
+        "learn compress align measure",
         "index",
         "tune explore",
         "store",
@@ -32,7 +33,16 @@ PYTHON_LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 CPP_LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(line.split())
-    for line in ("base", "simd", "learn compress align measure", "index", "explore", "bindings")
+    for line in (
+        "base",
+        "simd",
+        "linalg",
+        "select",
+        "learn compress align measure",
+        "index",
+        "explore",
+        "bindings",
+    )
 )
 PYTHON_HEADER = re.compile(r"^(Python\.h|nanobind/|pybind11/|numpy/)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

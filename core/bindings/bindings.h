@@ -11,6 +11,11 @@ void bind_errors(nanobind::module_& m);
 void bind_base(nanobind::module_& m);
 void bind_kernels(nanobind::module_& m);
 void bind_panels(nanobind::module_& kernels);
+void bind_linalg(nanobind::module_& m);
+void bind_select(nanobind::module_& m);
+void bind_levels(nanobind::module_& m);
+void bind_codebooks(nanobind::module_& m);
+void bind_floats(nanobind::module_& m);
 void bind_index(nanobind::module_& m);
 
 }  // namespace vl

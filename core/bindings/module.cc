@@ -6,5 +6,10 @@ NB_MODULE(_core, m) {
   vl::bind_errors(m);
   vl::bind_base(m);
   vl::bind_kernels(m);
+  vl::bind_linalg(m);
+  vl::bind_select(m);
+  vl::bind_levels(m);
+  vl::bind_codebooks(m);
+  vl::bind_floats(m);
   vl::bind_index(m);
 }
