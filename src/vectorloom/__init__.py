@@ -18,7 +18,7 @@ from vectorloom.errors import (
 )
 
 if TYPE_CHECKING:
-    from vectorloom import index, io, learn
+    from vectorloom import compress, index, io, learn, select
     from vectorloom.index.estimate import estimate
     from vectorloom.index.hits import Hits
     from vectorloom.index.knn import knn_graph
@@ -30,9 +30,11 @@ __version__ = "0.1.0"
 
 # Public name -> (module, attribute); imported at first use, so `import vectorloom` stays quick.
 _LAZY: dict[str, tuple[str, str | None]] = {
+    "compress": ("vectorloom.compress", None),
     "index": ("vectorloom.index", None),
     "io": ("vectorloom.io", None),
     "learn": ("vectorloom.learn", None),
+    "select": ("vectorloom.select", None),
     "Hits": ("vectorloom.index.hits", "Hits"),
     "Vectors": ("vectorloom.io", "Vectors"),
     "encode": ("vectorloom.learn.encode", "encode"),
@@ -54,6 +56,7 @@ __all__ = [
     "ShapeError",
     "VectorloomError",
     "Vectors",
+    "compress",
     "encode",
     "estimate",
     "index",
@@ -62,6 +65,7 @@ __all__ = [
     "learn",
     "open",
     "read",
+    "select",
     "write",
 ]
 

@@ -149,8 +149,9 @@ def _not_numeric(array: NDArray[Any], name: str) -> str:
             f"{name} is an object array of rows; a numeric matrix is expected. If all rows have "
             f"the same length pass np.stack({name})."
         )
+    kind = "Complex data not supported: " if array.dtype.kind == "c" else ""
     return (
-        f"{name} has dtype {array.dtype}; numbers are expected (float32, float64, float16, "
+        f"{kind}{name} has dtype {array.dtype}; numbers are expected (float32, float64, float16, "
         f"integers). Convert it first, e.g. {name}.astype(np.float32)."
     )
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Codes with few active entries."""

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every compressor, once or in several settings: the contract laws run on each line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import vectorloom as vl
+
+
+@dataclass(frozen=True)
+class Case:
+    """One compressor in one setting.
+
+    `make` returns it unfitted; it must cope with 300 rows of dimension 16 (64 with `dim=64`) and
+    finish within about a second. `labels` and `queries` are passed to fit where the method needs
+    them. `loss` is the largest mean squared error of decoding, relative to the variance, that this
+    setting may show on the sample data (clustered, some dimensions stronger than others).
+    scikit-learn's checks fit 10 to 40 rows of 1 to 10 dimensions: `small` makes a setting that can;
+    None, with the reason in `why_not`, where the method cannot.
+    """
+
+    name: str
+    make: Callable[[], Any]
+    loss: float = 1.0
+    dim: int = 16
+    labels: bool = False
+    queries: bool = False
+    nonnegative: bool = False
+    decodes: bool = True
+    small: Callable[[], Any] | None = None
+    why_not: str = "another setting of the class runs them"
+
+
+CASES: list[Case] = [
+    Case("PCA-8", lambda: vl.compress.PCA(8), loss=0.6, small=lambda: vl.compress.PCA(1)),
+    Case("PCA-all", lambda: vl.compress.PCA(), loss=1e-6),
+    Case("PCA-uncentred", lambda: vl.compress.PCA(8, center=False), loss=0.6),
+]
+
+
+def sample(case: Case, n: int = 300, seed: int = 0) -> np.ndarray:
+    """Return clustered vectors whose dimensions have unequal scales, float32 (n, dim)."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((12, case.dim))
+    X = centres[rng.integers(0, 12, n)] + 0.4 * rng.standard_normal((n, case.dim))
+    X *= np.linspace(2.0, 0.5, case.dim)
+    X += 0.3
+    return np.abs(X).astype(np.float32) if case.nonnegative else X.astype(np.float32)
+
+
+def fitted(case: Case, X: np.ndarray, seed: int = 1) -> Any:
+    """Return `case`'s compressor fitted to X, with made labels and queries where it needs them."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, len(X)) if case.labels else None
+    Q = X[rng.integers(0, len(X), 50)] + 0.1 if case.queries else None
+    return case.make().fit(X, y, queries=None if Q is None else Q.astype(np.float32))
