@@ -60,7 +60,7 @@ _LAZY: dict[str, str] = {
     "UHD": f"{_HERE}.sparse.uhd",
     "Whitening": f"{_HERE}.reduce.whitening",
     "from_text": f"{_HERE}.recipe",
-    "report": f"{_HERE}.report",
+    "report": f"{_HERE}.report_card",
     "to_text": f"{_HERE}.recipe",
 }
 
