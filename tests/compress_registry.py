@@ -39,6 +39,15 @@ class Case:
 CASES: list[Case] = [
     Case("PCA-8", lambda: vl.compress.PCA(8), loss=0.6, small=lambda: vl.compress.PCA(1)),
     Case("PCA-all", lambda: vl.compress.PCA(), loss=1e-6),
+    Case("Float16", lambda: vl.compress.Float16(), loss=1e-6, small=vl.compress.Float16),
+    Case("BFloat16", lambda: vl.compress.BFloat16(), loss=1e-4, small=vl.compress.BFloat16),
+    Case("Float8", lambda: vl.compress.Float8(), loss=0.002, small=vl.compress.Float8),
+    Case(
+        "Float8-e5m2",
+        lambda: vl.compress.Float8("e5m2", scale="per_dim"),
+        loss=0.005,
+        small=lambda: vl.compress.Float8("e5m2"),
+    ),
     Case("PCA-uncentred", lambda: vl.compress.PCA(8, center=False), loss=0.6),
 ]
 

@@ -58,9 +58,9 @@ Metric metric_named(const std::string& name) {
 const float* per_dim(const std::optional<Vector<float>>& values, std::size_t dim) {
   if (!values) return nullptr;
   if (values->shape(0) != dim) {
-    throw Error(ErrorKind::kShape, "scale: " + std::to_string(values->shape(0)) +
-                                       " values came, one a dimension is needed: " +
-                                       std::to_string(dim));
+    throw Error(ErrorKind::kShape,
+                "scale: " + std::to_string(values->shape(0)) +
+                    " values came, one a dimension is needed: " + std::to_string(dim));
   }
   return values->data();
 }

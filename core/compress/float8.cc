@@ -32,7 +32,9 @@ void over_rows(std::int64_t n, std::int64_t row_bytes, int n_jobs, const Body& b
 }
 
 // The smallest bit pattern of a magnitude that the kind cannot hold: it rounds to infinity.
-std::uint32_t overflow_bits(Kind kind) { return kind == Kind::kFloat16 ? 0x477FF000u : 0x7F7F8000u; }
+std::uint32_t overflow_bits(Kind kind) {
+  return kind == Kind::kFloat16 ? 0x477FF000u : 0x7F7F8000u;
+}
 
 [[noreturn]] void refuse_overflow(Kind kind, const float* x, std::int64_t from, std::int64_t n,
                                   std::int64_t dim) {
@@ -49,7 +51,8 @@ std::uint32_t overflow_bits(Kind kind) { return kind == Kind::kFloat16 ? 0x477FF
 
 double squared_norm(const float* x, std::int64_t dim) {
   double sum = 0.0;
-  for (std::int64_t i = 0; i < dim; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  for (std::int64_t i = 0; i < dim; ++i)
+    sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   return sum;
 }
 
@@ -104,8 +107,8 @@ void decode_float8(Float8Format format, const std::uint8_t* codes, const float* 
   });
 }
 
-void narrow_float16(Kind kind, const float* x, std::int64_t n, std::int64_t dim,
-                    std::uint16_t* out, int n_jobs) {
+void narrow_float16(Kind kind, const float* x, std::int64_t n, std::int64_t dim, std::uint16_t* out,
+                    int n_jobs) {
   const Narrow16 narrow = float8_kernels().narrow[kind == Kind::kBFloat16];
   over_rows(n, dim * 4, n_jobs, [&](std::int64_t from, std::int64_t count) {
     const std::uint32_t largest = narrow(x + from * dim, count * dim, out + from * dim);
@@ -115,9 +118,8 @@ void narrow_float16(Kind kind, const float* x, std::int64_t n, std::int64_t dim,
 
 void widen_float16(Kind kind, const std::uint16_t* x, std::int64_t count, float* out, int n_jobs) {
   const Widen16 widen = float8_kernels().widen[kind == Kind::kBFloat16];
-  over_rows(count, 4, n_jobs, [&](std::int64_t from, std::int64_t some) {
-    widen(x + from, some, out + from);
-  });
+  over_rows(count, 4, n_jobs,
+            [&](std::int64_t from, std::int64_t some) { widen(x + from, some, out + from); });
 }
 
 void score_float8(const ScoreJob& job, Float8Format format, const std::uint8_t* codes,

@@ -18,8 +18,8 @@ void decode_float8(Float8Format format, const std::uint8_t* codes, const float* 
 
 // `kind` is kFloat16 or kBFloat16. Throws ParameterError with the first row that holds NaN or a
 // value whose nearest neighbour is infinite.
-void narrow_float16(Kind kind, const float* x, std::int64_t n, std::int64_t dim,
-                    std::uint16_t* out, int n_jobs);
+void narrow_float16(Kind kind, const float* x, std::int64_t n, std::int64_t dim, std::uint16_t* out,
+                    int n_jobs);
 void widen_float16(Kind kind, const std::uint16_t* x, std::int64_t count, float* out, int n_jobs);
 
 // out (n_queries, n), larger is closer: inner product, minus squared distance, or cosine (0 where a

@@ -35,9 +35,7 @@ struct Avx2 {
     _mm256_storeu_ps(p + 8, f.high);
   }
 
-  static VL_INLINE __m256i word(std::uint32_t x) {
-    return _mm256_set1_epi32(static_cast<int>(x));
-  }
+  static VL_INLINE __m256i word(std::uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
   static VL_INLINE __m128i codes(const std::uint8_t* p) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   }
@@ -71,13 +69,12 @@ struct Avx2 {
     using L = Layout<T>;
     const __m256i bits = _mm256_castps_si256(x);
     const __m256i sign = _mm256_and_si256(_mm256_srli_epi32(bits, 24), word(0x80u));
-    const __m256i size = _mm256_min_epu32(_mm256_and_si256(bits, word(0x7FFFFFFFu)),
-                                          word(float32_bits(L::kMax)));
+    const __m256i size =
+        _mm256_min_epu32(_mm256_and_si256(bits, word(0x7FFFFFFFu)), word(float32_bits(L::kMax)));
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(size, L::kDrop), word(1));
-    const __m256i up = _mm256_add_epi32(_mm256_add_epi32(size, odd),
-                                        word((1u << (L::kDrop - 1)) - 1u));
-    const __m256i normal =
-        _mm256_sub_epi32(_mm256_srli_epi32(up, L::kDrop), word(L::kRebias));
+    const __m256i up =
+        _mm256_add_epi32(_mm256_add_epi32(size, odd), word((1u << (L::kDrop - 1)) - 1u));
+    const __m256i normal = _mm256_sub_epi32(_mm256_srli_epi32(up, L::kDrop), word(L::kRebias));
     const __m256i magic = word(float32_bits(L::kMagic));
     const __m256i small = _mm256_sub_epi32(
         _mm256_castps_si256(_mm256_add_ps(_mm256_castsi256_ps(size), _mm256_castsi256_ps(magic))),

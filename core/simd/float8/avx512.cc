@@ -33,20 +33,19 @@ struct Avx512 {
   static VL_INLINE F load(const float* p) { return _mm512_loadu_ps(p); }
   static VL_INLINE void store(float* p, F f) { _mm512_storeu_ps(p, f); }
 
-  static VL_INLINE __m512i word(std::uint32_t x) {
-    return _mm512_set1_epi32(static_cast<int>(x));
-  }
+  static VL_INLINE __m512i word(std::uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
   static VL_INLINE __m128i codes(const std::uint8_t* p) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   }
 
   template <Float8Format T>
   static VL_INLINE F load8(const std::uint8_t* p) {
-    const __m256i high = _mm256_slli_epi16(_mm256_cvtepu8_epi16(codes(p)), 8);
-    if constexpr (T == Float8Format::kE5M2) return _mm512_cvtph_ps(high);
-    // Shifting the sign along leaves a copy of it in the exponent's top bit, which e4m3 lacks.
-    return _mm512_cvtph_ps(
-        _mm256_and_si256(_mm256_srai_epi16(high, 1), _mm256_set1_epi16(static_cast<short>(0xBFFF))));
+    if constexpr (T == Float8Format::kE5M2) {
+      return _mm512_cvtph_ps(_mm256_slli_epi16(_mm256_cvtepu8_epi16(codes(p)), 8));
+    }
+    // Sign extension leaves a copy of the sign in the exponent's top bit, which e4m3 lacks.
+    const __m256i moved = _mm256_slli_epi16(_mm256_cvtepi8_epi16(codes(p)), 7);
+    return _mm512_cvtph_ps(_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(0xBFFF))));
   }
   static VL_INLINE F with_nan8(const std::uint8_t* p, F f) {
     const __m128i all = _mm_set1_epi8(0x7F);
@@ -58,13 +57,12 @@ struct Avx512 {
     using L = Layout<T>;
     const __m512i bits = _mm512_castps_si512(x);
     const __m512i sign = _mm512_and_si512(_mm512_srli_epi32(bits, 24), word(0x80u));
-    const __m512i size = _mm512_min_epu32(_mm512_and_si512(bits, word(0x7FFFFFFFu)),
-                                          word(float32_bits(L::kMax)));
+    const __m512i size =
+        _mm512_min_epu32(_mm512_and_si512(bits, word(0x7FFFFFFFu)), word(float32_bits(L::kMax)));
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(size, L::kDrop), word(1));
-    const __m512i up = _mm512_add_epi32(_mm512_add_epi32(size, odd),
-                                        word((1u << (L::kDrop - 1)) - 1u));
-    const __m512i normal =
-        _mm512_sub_epi32(_mm512_srli_epi32(up, L::kDrop), word(L::kRebias));
+    const __m512i up =
+        _mm512_add_epi32(_mm512_add_epi32(size, odd), word((1u << (L::kDrop - 1)) - 1u));
+    const __m512i normal = _mm512_sub_epi32(_mm512_srli_epi32(up, L::kDrop), word(L::kRebias));
     const __m512i magic = word(float32_bits(L::kMagic));
     const __m512i small = _mm512_sub_epi32(
         _mm512_castps_si512(_mm512_add_ps(_mm512_castsi512_ps(size), _mm512_castsi512_ps(magic))),

@@ -56,9 +56,8 @@ struct Scalar {
     F f;
     for (int i = 0; i < kLanes; ++i) {
       const std::uint32_t code = p[i];
-      const std::uint32_t half = T == Float8Format::kE5M2
-                                     ? code << 8
-                                     : ((code & 0x80u) << 8) | ((code & 0x7Fu) << 7);
+      const std::uint32_t half =
+          T == Float8Format::kE5M2 ? code << 8 : ((code & 0x80u) << 8) | ((code & 0x7Fu) << 7);
       f.v[i] = float16_to_float32(static_cast<std::uint16_t>(half));
     }
     return f;

@@ -31,7 +31,7 @@ struct Layout {
   static constexpr bool kIsE4M3 = T == Float8Format::kE4M3;
   static constexpr int kFraction = kIsE4M3 ? 3 : 2;
   static constexpr int kBias = kIsE4M3 ? 7 : 15;
-  static constexpr int kDrop = 23 - kFraction;                     // float32 bits rounded away
+  static constexpr int kDrop = 23 - kFraction;  // float32 bits rounded away
   static constexpr std::uint32_t kRebias = static_cast<std::uint32_t>(127 - kBias) << kFraction;
   static constexpr float kMax = kIsE4M3 ? 448.0f : 57344.0f;
   static constexpr float kMinNormal = kIsE4M3 ? 0x1p-6f : 0x1p-14f;
