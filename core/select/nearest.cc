@@ -53,8 +53,9 @@ std::unique_ptr<Nearest> make_direct_nearest(const FloatRows& rows, int n_thread
 }
 
 std::unique_ptr<Nearest> make_nearest(const FloatRows& rows, std::int64_t k, int n_threads) {
-  (void)k;
-  return make_direct_nearest(rows, n_threads);
+  constexpr std::int64_t kFew = 4;  // centroids
+  if (k <= kFew) return make_direct_nearest(rows, n_threads);
+  return make_screen_nearest(rows, n_threads);
 }
 
 void own_distances(const FloatRows& rows, const float* centroids, const std::int32_t* labels,
