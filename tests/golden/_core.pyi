@@ -2,7 +2,7 @@
 The compiled core of vectorloom. Private: the public interface is the Python package.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import numpy
@@ -35,6 +35,46 @@ def resolve_jobs(n_jobs: int | None = None) -> int:
 
 def aligned_empty(shape: Sequence[int], dtype: str) -> NDArray:
     """Uninitialised array whose first byte lies on a 64-byte boundary."""
+
+def matmul(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """A @ B.T in float32; an element depends on its two rows alone."""
+
+def gram(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], mean: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None))]:
+    """(X - mean).T @ (X - mean) in float64."""
+
+def moments(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple:
+    """
+    (mean, (X - mean).T @ (X - mean)) in float64; the mean has shape (1, dim).
+    """
+
+def hadamard(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], signs: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu', writable=False)], inverse: bool = False, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """
+    Rotate rows by signs and Walsh-Hadamard transforms; signs is int8 (rounds, dim).
+    """
+
+def kmeans(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, init: str | Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] = 'k-means++', max_iter: int = 25, tol: float = 0.0, seed: int = 0, *, max_ratio: float = 0.0, spherical: bool = False, weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, max_points_per_centroid: int = 0, progress: Callable | None = None, n_jobs: int | None = None) -> tuple: ...
+
+def assign(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centroids: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple: ...
+
+def float8_encode(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], format: str, factor: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
+    """Codes nearest to factor * x, ties to even, saturating."""
+
+def float8_decode(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], format: str, scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """scale * value of each code, as float32."""
+
+def float8_scores(queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], format: str, metric: str, scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """float32 queries against codes: ip, l2 (negated) or cosine."""
+
+def float16_encode(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], kind: str, n_jobs: int | None = None) -> Annotated[NDArray[numpy.uint16], dict(shape=(None, None))]:
+    """
+    float32 to float16 or bfloat16, to nearest, ties to even; overflow is refused.
+    """
+
+def float16_decode(codes: Annotated[NDArray[numpy.uint16], dict(shape=(None, None), order='C', device='cpu', writable=False)], kind: str, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """float16 or bfloat16 to float32."""
+
+def float16_scores(queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint16], dict(shape=(None, None), order='C', device='cpu', writable=False)], kind: str, metric: str, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """float32 queries against float16 or bfloat16 rows."""
 
 class Rows:
     """A view of stored vectors: n rows of one element kind."""

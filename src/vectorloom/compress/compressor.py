@@ -118,7 +118,7 @@ class Compressor(Estimator):
             vars(self).clear()
             vars(self).update(before)
             raise
-        self._fingerprint = ""
+        self._fingerprint = fingerprint(self)  # here, because transform changes nothing
         return self
 
     def fit_transform(self, X: Any, y: Any = None, queries: Any = None) -> Any:
@@ -273,7 +273,7 @@ class Compressor(Estimator):
                 UserWarning,
                 stacklevel=3,
             )
-        shape = getattr(X, "shape", ())
+        shape: tuple[int, ...] = getattr(X, "shape", ())
         if dim is not None and len(shape) == 2 and shape[1] != dim:
             raise ShapeError(  # in scikit-learn's wording, which its checks look for
                 f"{name} has {shape[1]} features, but {type(self).__name__} is expecting {dim} "
@@ -332,7 +332,8 @@ def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     norms[norms == 0] = 1
-    return (rows / norms[:, None]).astype(np.float32)
+    scaled: NDArray[np.float32] = (rows / norms[:, None]).astype(np.float32)
+    return scaled
 
 
 def dense_scores(

@@ -32,8 +32,6 @@ def matmul(A: Any, B: Any, n_jobs: int | None = None) -> NDArray[np.float32]:
     """
     left = np.ascontiguousarray(A, np.float32)
     right = np.ascontiguousarray(B, np.float32)
-    if not hasattr(_core, "matmul"):
-        return left @ right.T
     product: NDArray[np.float32] = _core.matmul(left, right, n_jobs)
     return product
 
@@ -57,10 +55,29 @@ def gram(X: Any, mean: Any = None, n_jobs: int | None = None) -> NDArray[np.floa
     >>> gram(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[10.0, 14.0], [14.0, 20.0]]
     """
-    rows = np.ascontiguousarray(X, np.float32)
     centre = None if mean is None else np.ascontiguousarray(mean, np.float32)
-    if not hasattr(_core, "gram"):
-        wide = rows.astype(np.float64) if centre is None else rows.astype(np.float64) - centre
-        return wide.T @ wide
-    sums: NDArray[np.float64] = _core.gram(rows, centre, n_jobs)
+    sums: NDArray[np.float64] = _core.gram(np.ascontiguousarray(X, np.float32), centre, n_jobs)
     return sums
+
+
+def moments(X: Any, n_jobs: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and ``(X - mean).T @ (X - mean)``, in one pass over `X`.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, dim), float32
+    n_jobs : int or None, default=None
+
+    Returns
+    -------
+    mean : ndarray of shape (dim,), float64
+    products : ndarray of shape (dim, dim), float64
+
+    Examples
+    --------
+    >>> mean, products = moments(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    >>> mean.tolist(), products.tolist()
+    ([2.0, 3.0], [[2.0, 2.0], [2.0, 2.0]])
+    """
+    mean, products = _core.moments(np.ascontiguousarray(X, np.float32), n_jobs)
+    return mean[0], products

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.compress.products import gram
+from vectorloom.compress.products import gram, moments
 from vectorloom.compress.reduce.linear import LinearReducer
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_jobs
@@ -90,9 +90,12 @@ class PCA(LinearReducer):
                 f"PCA needs at least 2 rows to see how they vary; got n_samples = {n}."
             )
         wanted = self._checked(dim)
-        self.mean_ = X.mean(axis=0, dtype=np.float64).astype(np.float32) if self.center else None
-        covariance = gram(X, self.mean_, jobs) / (n - 1 if self.center else n)
-        variances, directions = np.linalg.eigh(covariance)
+        if self.center:
+            mean, products = moments(X, jobs)
+            self.mean_ = mean.astype(np.float32)
+        else:
+            self.mean_, products = None, gram(X, None, jobs)
+        variances, directions = np.linalg.eigh(products / (n - 1 if self.center else n))
         variances = np.maximum(variances[::-1], 0)
         total = variances.sum()
         ratios = variances / total if total > 0 else np.zeros(dim)
