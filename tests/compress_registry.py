@@ -48,6 +48,8 @@ CASES: list[Case] = [
         loss=0.005,
         small=lambda: vl.compress.Float8("e5m2"),
     ),
+    Case("PQ-4", lambda: vl.compress.PQ(4, bits=4), loss=0.4, small=lambda: vl.compress.PQ(bits=2)),
+    Case("PQ-8x7", lambda: vl.compress.PQ(8, bits=7), loss=0.05),
     Case("PCA-uncentred", lambda: vl.compress.PCA(8, center=False), loss=0.6),
 ]
 
