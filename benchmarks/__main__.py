@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.page import write_page
 from benchmarks.report import save, to_markdown
 from benchmarks.runner import run_suite
-from benchmarks.suite import known_suites, read_suite
+from benchmarks.suite import Suite, known_suites, read_suite
 from vectorloom.errors import VectorloomError
 
 HERE = Path(__file__).parent
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("suite", help="TOML file, such as suites/index/exact.toml")
     run.add_argument("--only", nargs="+", metavar="NAME", help="methods to run; * is allowed")
     run.add_argument("--data", help="another data set, whole: minilm-scifact, sentences, ...")
+    run.add_argument("--rows", type=int, help="at most so many rows, for a try; the name lies then")
     run.add_argument("--rounds", type=int, help="timed rounds, in place of the suite's")
     run.add_argument("--smoke", action="store_true", help="tiny generated data, one round")
     run.add_argument("--out", type=Path, help="folder for the JSON and the table")
@@ -66,8 +67,11 @@ def _page(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     suite = read_suite(options.suite)
     if options.data:
-        data = dataclasses.replace(suite.data, set=options.data, rows=0, queries=0)
-        suite = dataclasses.replace(suite, data=data)
+        suite = _on(suite, options.data)
+    if options.rows:
+        data = dataclasses.replace(suite.data, rows=options.rows)
+        also = [dataclasses.replace(other, rows=options.rows) for other in suite.also]
+        suite = dataclasses.replace(suite, data=data, also=also)
     if options.rounds:
         repeat = dataclasses.replace(suite.repeat, rounds=options.rounds)
         suite = dataclasses.replace(suite, repeat=repeat)
@@ -75,12 +79,24 @@ def _run(options: argparse.Namespace) -> int:
         suite = suite.smoked()
     if options.only:
         suite = suite.only(options.only)
-    result = run_suite(suite, _say)
-    _print(to_markdown(result))
-    if options.out:
-        for path in save(result, options.out):
-            _say(f"wrote {path}")
-    return 0 if result.ok else 1
+    is_ok = True
+    for one in suite.on_each_set():
+        result = run_suite(one, _say)
+        _print(to_markdown(result))
+        if options.out:
+            for path in save(result, options.out):
+                _say(f"wrote {path}")
+        is_ok &= result.ok
+    return 0 if is_ok else 1
+
+
+def _on(suite: Suite, name: str) -> Suite:
+    """The suite on one data set: as the suite states it, or whole where it does not name it."""
+    for one in suite.on_each_set():
+        if one.data.set == name and suite.also:
+            return one
+    data = dataclasses.replace(suite.data, set=name, rows=0, queries=0)
+    return dataclasses.replace(suite, data=data, also=())
 
 
 def _print(text: str) -> None:

@@ -2,8 +2,9 @@
 """The vectors of a suite, as two .npy files that every worker maps.
 
 ``set = "sentences"`` (or any other folder of .npy): `$VECTORLOOM_BENCH_DATA` with base.npy and
-queries.npy. ``set = "minilm-scifact"``: `$VECTORLOOM_DATA/vectors/<set>/vectors.npz` with arrays
-corpus and queries. ``set = "clusters"``: generated, seeded, no file needed.
+queries.npy, or its folder <set>. Names in `FILES`: that file below `$VECTORLOOM_DATA`.
+``set = "minilm-scifact"``: `$VECTORLOOM_DATA/vectors/<set>/vectors.npz` with arrays corpus and
+queries. ``set = "clusters"``: generated, seeded, no file needed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,15 @@ from numpy.typing import NDArray
 
 from benchmarks.suite import DataSpec
 from vectorloom.errors import FormatError, ParameterError
+from vectorloom.io import read
 
 GENERATED = "clusters"
+# Sets without queries of their own, below $VECTORLOOM_DATA: file, array in it, rows held out.
+FILES = {
+    "sift-5k": ("structured/vectors/sift5k_ngt.npz", "X", 500),
+    "mnist-10k": ("structured/vectors/mnist_test10k.npz", "X", 1000),
+    "glove-25": ("text/vectors/glove.twitter.27B.25d.top12k.txt.xz", None, 1000),
+}
 CENTRES = 200
 
 
@@ -86,8 +94,12 @@ def _stored(spec: DataSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if (root / "vectors.npz").is_file():
         with np.load(root / "vectors.npz", allow_pickle=False) as arrays:
             return arrays["corpus"], arrays["queries"]
+    if spec.set in FILES:
+        return _held_out(spec)
     given = os.environ.get("VECTORLOOM_BENCH_DATA", "")
-    folder = Path(given)
+    folder = Path(given) / spec.set
+    if not (given and folder.is_dir()):
+        folder = Path(given)
     if given and (folder / "base.npy").is_file() and (folder / "queries.npy").is_file():
         base = np.load(folder / "base.npy", mmap_mode="r", allow_pickle=False)
         return base, np.load(folder / "queries.npy", mmap_mode="r", allow_pickle=False)
@@ -96,6 +108,22 @@ def _stored(spec: DataSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         f"and queries.npy in VECTORLOOM_BENCH_DATA={given!r}. Point VECTORLOOM_BENCH_DATA at a "
         "folder with both, or run with --smoke."
     )
+
+
+def _held_out(spec: DataSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One of `FILES`: a seeded part of its rows serves as queries and is no longer searched."""
+    path, array, n_queries = FILES[spec.set]
+    file = Path(os.environ.get("VECTORLOOM_DATA", "../shared/data")) / path
+    if not file.is_file():
+        raise ParameterError(
+            f"no vectors for data set {spec.set!r}: looked for {file}. Point VECTORLOOM_DATA at "
+            "the folder that holds it, or choose another set with --data."
+        )
+    rows = read(file, vectors=array).values.astype(np.float32)
+    rows = rows[rows.any(axis=1)]  # a zero row has no direction
+    order = np.random.default_rng(spec.seed).permutation(len(rows))
+    asked = np.sort(order[:n_queries])
+    return np.ascontiguousarray(np.delete(rows, asked, axis=0)), rows[asked]
 
 
 def _take(name: str, rows: NDArray[np.float32], wanted: int) -> NDArray[np.float32]:

@@ -58,6 +58,11 @@ def section(result: dict[str, Any]) -> str:
 def _columns(result: dict[str, Any]) -> list[str]:
     if result["task"] == "gauge":
         return ["", "median", "limit"]
+    if result["task"] == "code-recall":
+        return ["method", "bytes a row", f"recall@{result['k']}", "fit s", "encode rows/s"]
+    if result["task"] in ("encode", "fit"):
+        speed = "seconds" if result["task"] == "fit" else "rows/s"
+        return ["method", speed, f"× {result['baseline']}", "variance kept", "bytes a row"]
     speed = "queries/s" if result["task"] == "search" else "seconds"
     quality = ["identical ids", "within ties", "recall"]
     band = ["of a plain sum"] if result["calls"] == "single" else []
@@ -71,6 +76,8 @@ def _cells(result: dict[str, Any], row: dict[str, Any], width: int) -> list[str]
         return [name, why, *["–"] * (width - 2)]
     if result["task"] == "gauge":
         return [name, f"{row['median']:.3f}", f"{row['at_most']:g}" if row["at_most"] else "–"]
+    if result["task"] in ("code-recall", "encode", "fit"):
+        return [name, *_code_cells(result, row)]
     search = result["task"] == "search"
     speed = result["data"]["n_queries"] / row["median"] if search else row["median"]
     extrapolated = " (extrapolated)" if row["runs"][0]["scale"] > 1 else ""
@@ -82,6 +89,18 @@ def _cells(result: dict[str, Any], row: dict[str, Any], width: int) -> list[str]
         cells.append("–" if share is None else f"{100 * share:.0f} %")
     cells += [_share(quality.get(key)) for key in ("identical", "tied", "recall")]
     return [*cells, f"{row['held_mib' if search else 'peak_mib']:,.0f}"]
+
+
+def _code_cells(result: dict[str, Any], row: dict[str, Any]) -> list[str]:
+    quality, rows = row["quality"] or {}, result["data"]["rows"]
+    size = f"{row['row_bytes'] or '–'}"
+    if result["task"] == "code-recall":
+        encoded = f"{rows / row['encode_s']:,.0f}"
+        return [size, f"{quality['recall']:.4f}", f"{row['fit_s']:,.1f}", encoded]
+    seconds = row["median"]
+    speed = f"{seconds:,.2f}" if result["task"] == "fit" else f"{rows / seconds:,.0f}"
+    ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f}"
+    return [speed, ratio, f"{quality['kept']:.4f}" if quality else "–", size]
 
 
 def _share(value: float | None) -> str:

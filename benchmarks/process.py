@@ -26,11 +26,15 @@ THREAD_VARIABLES = (
 
 
 class WorkerError(Exception):
-    """The method failed; ``missing`` names the library when that is why."""
+    """The method failed; ``missing`` names the library when that is why.
 
-    def __init__(self, message: str, missing: str = "") -> None:
+    ``is_unfit``: the method has no setting for these data.
+    """
+
+    def __init__(self, message: str, missing: str = "", is_unfit: bool = False) -> None:
         super().__init__(message)
         self.missing = missing
+        self.is_unfit = is_unfit
 
 
 class WorkerProcess:
@@ -64,7 +68,8 @@ class WorkerProcess:
             raise WorkerError(self._last_words()) from None
         answer: dict[str, Any] = json.loads(self._line())
         if not answer.pop("ok"):
-            raise WorkerError(answer["error"], answer.get("missing", ""))
+            unfit = bool(answer.get("unfit"))
+            raise WorkerError(answer["error"], answer.get("missing", ""), unfit)
         return answer
 
     def _line(self) -> bytes:

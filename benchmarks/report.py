@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.runner import Result, Row, median
-from benchmarks.suite import Goal
+from benchmarks.suite import CODE_TASKS, Goal
 
 DASH = "–"
 
@@ -40,6 +42,8 @@ def to_dict(result: Result) -> dict[str, Any]:
         "baseline": suite.baseline,
         "smoke": suite.smoke,
         "repeat": asdict(suite.repeat),
+        "train": suite.train,
+        "bits": suite.bits,
         "data": result.data,
         "machine": result.machine,
         "foreign_cores": round(result.foreign_load, 3),
@@ -60,6 +64,7 @@ def to_markdown(result: Result) -> str:
         lines.append(
             f"{result.data['rows']:,} × {result.data['dim']} float32 ({result.data['name']}, "
             f"sha256 {result.data['sha256'][:12]}), {asked}{suite.metric}, k = {suite.k}."
+            + _codes_words(result)
         )
     rounds = f"{suite.repeat.rounds} round" + ("s" if suite.repeat.rounds != 1 else "")
     lines += [
@@ -79,11 +84,28 @@ def to_markdown(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _codes_words(result: Result) -> str:
+    """Where codes are measured: how many rows all of them learn from, and what they must fit in."""
+    suite, rows = result.suite, int(result.data["rows"])
+    if suite.task not in CODE_TASKS:
+        return ""
+    said = f" Fitted on {min(suite.train or rows, rows):,} rows, the same for all."
+    if suite.bits:
+        budget = math.ceil(suite.bits * result.data["dim"] / 8)
+        said += f" At most {budget} bytes a row: {suite.bits:g} bits a dimension."
+    return said
+
+
 def goals(result: Result) -> list[tuple[Goal, float | None, str]]:
     """Each goal with what was reached: "met", "missed" or why it was not judged."""
     judged: list[tuple[Goal, float | None, str]] = []
     for goal in result.suite.goals:
         row = _find(result, goal.method)
+        if goal.of == "recall" and row is None:
+            row = next(
+                (r for r in result.rows if fnmatch.fnmatch(r.method.name, goal.method) and r.runs),
+                None,
+            )
         if row is None or not row.runs:
             judged.append((goal, None, "no result"))
         elif goal.level and row.facts.get("level") != goal.level:
@@ -105,8 +127,20 @@ def _reached(result: Result, goal: Goal, row: Row) -> float | None:
         return min(row.seconds())
     if goal.of == "peak_mib":
         return float(row.facts["peak_mib"])
+    if goal.of == "recall":
+        ours, theirs = (_best_recall(result, name) for name in (goal.method, goal.against))
+        return ours / theirs if ours is not None and theirs else None
     other = _find(result, goal.against)
     return ratio(row, other) if other is not None else None
+
+
+def _best_recall(result: Result, pattern: str) -> float | None:
+    found = [
+        row.quality.recall
+        for row in result.rows
+        if row.is_alive() and row.quality and fnmatch.fnmatch(row.method.name, pattern)
+    ]
+    return max((value for value in found if value is not None), default=None)
 
 
 def ratio(row: Row, other: Row) -> float | None:
@@ -162,6 +196,9 @@ def _table(result: Result) -> list[str]:
         "search": _search_columns,
         "knn-graph": _graph_columns,
         "gauge": _gauge_columns,
+        "code-recall": _code_recall_columns,
+        "encode": _code_speed_columns,
+        "fit": _code_speed_columns,
     }[result.suite.task](result)
     head = ["method", *columns[0]]
     lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
@@ -237,6 +274,55 @@ def _graph_columns(result: Result) -> Columns:
     return head, cells
 
 
+def _code_recall_columns(result: Result) -> Columns:
+    head = ["bytes a row", f"recall@{result.suite.k}", "fit s", "encode rows/s", "queries/s"]
+    cells: list[list[str]] = []
+    for row in result.rows:
+        if not row.is_alive():
+            cells.append([])
+            continue
+        recall = row.quality.recall if row.quality else None
+        cells.append(
+            [
+                str(row.facts.get("row_bytes") or DASH),
+                DASH if recall is None else f"{recall:.4f}",
+                f"{row.built['fit_s']:,.1f}",
+                f"{result.data['rows'] / row.built['encode_s']:,.0f}",
+                f"{result.data['n_queries'] / median(row.seconds()):,.0f}",
+            ]
+        )
+    return [*head, "level", "threads"], [
+        [*made, row.facts.get("level") or DASH, str(row.method.threads)] if made else []
+        for row, made in zip(result.rows, cells, strict=True)
+    ]
+
+
+def _code_speed_columns(result: Result) -> Columns:
+    """Seconds of a fit, or rows a second of an encoding; and what the codes keep."""
+    is_fit, base = result.suite.task == "fit", _find(result, result.suite.baseline)
+    head = ["seconds best" if is_fit else "rows/s best", "median", f"× {result.suite.baseline}"]
+    head += ["variance kept", "bytes a row", "level", "threads"]
+
+    def speed(seconds: float) -> str:
+        return f"{seconds:,.2f}" if is_fit else f"{result.data['rows'] / seconds:,.0f}"
+
+    cells = [
+        [
+            speed(min(row.seconds())),
+            speed(median(row.seconds())),
+            _number(ratio(row, base) if base else None, ".2f"),
+            _number(row.quality.kept if row.quality else None, ".4f"),
+            str(row.facts.get("row_bytes") or DASH),
+            row.facts.get("level") or DASH,
+            str(row.method.threads),
+        ]
+        if row.is_alive()
+        else []
+        for row in result.rows
+    ]
+    return head, cells
+
+
 def _gauge_columns(result: Result) -> Columns:
     head = ["best", "median", "limit", "threads"]
     cells = []
@@ -258,7 +344,13 @@ def _goal_lines(result: Result) -> list[str]:
     lines = ["", "| goal | wanted | reached | |", "| --- | ---: | ---: | --- |"]
     for goal, got, verdict in judged:
         wanted = f"≤ {goal.at_most:g}" if goal.at_most else f"≥ {goal.at_least:g}"
-        unit = {"speed": "×", "bandwidth": " of a plain sum", "seconds": " s"}.get(goal.of, " MiB")
+        units = {
+            "speed": "×",
+            "recall": "× recall",
+            "bandwidth": " of a plain sum",
+            "seconds": " s",
+        }
+        unit = units.get(goal.of, " MiB")
         what = goal.method + (f" against {goal.against}" if goal.against else "")
         lines.append(_line([what, wanted + unit, _number(got, ".3g"), verdict]))
     return lines

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import numpy as np
 
 from benchmarks import data as bench_data
 from benchmarks import machine
-from benchmarks.peers.base import Answer
+from benchmarks.peers.base import Answer, Floats
 from benchmarks.process import WorkerError, WorkerProcess
-from benchmarks.suite import Method, Suite
+from benchmarks.suite import CODE_TASKS, Method, Suite
 from benchmarks.truth import Quality, Truth
 
 Say = Callable[[str], None]
@@ -50,7 +51,9 @@ class Row:
 
     def stop(self, error: WorkerError) -> None:
         """A library that is absent is no fault of the run, unless it is ours; all else is."""
-        if error.missing and not error.missing.startswith("vectorloom"):
+        if error.is_unfit:
+            self.skipped = str(error)
+        elif error.missing and not error.missing.startswith("vectorloom"):
             self.skipped = (
                 f"{error.missing} is not installed; run `pip install 'vectorloom[bench]'`"
             )
@@ -88,6 +91,7 @@ def run_suite(suite: Suite, say: Say = lambda _: None) -> Result:
         foreign = _take_turns(suite, rows, judge, say)
         for row in rows:
             _finish(row, judge)
+        _hold_codes(suite, rows, data)
     facts = asdict(data) if data else {}
     stated = {key: value for key, value in facts.items() if key not in ("base", "queries")}
     return Result(suite, machine.describe(), stated, rows, foreign)
@@ -106,7 +110,8 @@ class Judge:
             self.rows = np.sort(rng.choice(len(base), min(suite.sample, len(base)), False))
             queries = base[self.rows]
         self.base, self.queries, self.k = base, np.asarray(queries), suite.k
-        self.truth = Truth(base, self.queries, suite.k, self.rows)
+        if suite.task not in ("encode", "fit"):
+            self.truth = Truth(base, self.queries, suite.k, self.rows)
 
     def look(self, row: Row) -> None:
         """Judge the answer that the worker gave last; a missed floor fails the row."""
@@ -116,11 +121,20 @@ class Judge:
         if not row.worker.ask(do="save", path=str(path))["answers"]:
             return
         with np.load(path) as saved:
+            if "decoded" in saved.files:  # its floor is held against the baseline's, at the end
+                row.quality = Quality(kept=self._kept(saved["decoded"]))
+                return
             answer = Answer(**{name: saved[name] for name in saved.files})
         row.quality = self._quality(answer)
         missed = row.quality.missed(dict(row.method.floor))
         if missed:
             row.fail(missed)
+
+    def _kept(self, decoded: Floats) -> float:
+        """Share of the variance of the first rows that decoding keeps, in float64."""
+        rows = np.asarray(self.base[: len(decoded)], np.float64)
+        lost = ((rows - decoded) ** 2).sum()
+        return float(1 - lost / ((rows - rows.mean(axis=0)) ** 2).sum())
 
     def _quality(self, answer: Answer) -> Quality:
         if answer.ids is None or self.rows is None:
@@ -156,6 +170,8 @@ def _start(
         "calls": suite.calls,
         "base": str(data.base) if data else "",
         "queries": str(data.queries) if data else "",
+        "train": suite.train,
+        "bits": suite.bits,
     }
     try:
         row.worker = WorkerProcess(method, config, suite.repeat.limit_s)
@@ -205,6 +221,26 @@ def _finish(row: Row, judge: Judge | None) -> None:
         return
     if row.is_alive() and row.method.at_most and min(row.seconds()) > row.method.at_most:
         row.fail(f"{min(row.seconds()):.3g} is above the limit {row.method.at_most:g}")
+
+
+def _hold_codes(suite: Suite, rows: Sequence[Row], data: bench_data.Data | None) -> None:
+    """Codes must fit into the suite's bytes, and keep as much as the baseline where asked."""
+    if suite.task not in CODE_TASKS or data is None:
+        return
+    if suite.task != "code-recall":
+        best = next((r.quality for r in rows if r.method.name == suite.baseline), None)
+        for row in rows:
+            if row.quality is not None and row.is_alive():
+                share = row.quality.kept / best.kept if best and best.kept else None
+                row.quality = replace(row.quality, of_baseline=share)
+                missed = row.quality.missed(dict(row.method.floor))
+                if missed:
+                    row.fail(missed)
+    budget = math.ceil(suite.bits * data.dim / 8)
+    for row in rows:
+        size = row.facts.get("row_bytes")
+        if row.is_alive() and budget and size and size > budget:
+            row.fail(f"{size} bytes a row; the suite allows {budget}")
 
 
 def median(values: Sequence[float]) -> float:

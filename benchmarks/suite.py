@@ -19,8 +19,10 @@ from typing import Any
 from vectorloom.errors import DependencyError, ParameterError
 
 SUITES = Path(__file__).parent / "suites"
-TASKS = ("search", "knn-graph", "gauge")
-FLOORS = ("identical", "tied", "recall")
+# The last three are of codes: search them, encode rows, fit the calibration.
+TASKS = ("search", "knn-graph", "gauge", "code-recall", "encode", "fit")
+CODE_TASKS = ("code-recall", "encode", "fit")
+FLOORS = ("identical", "tied", "recall", "kept", "of_baseline")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ class Repeat:
 class Goal:
     """A ratio the project aims at: ``method`` at least ``at_least`` times as fast as ``against``.
 
-    ``of = "bandwidth"`` compares with the bandwidth row instead; ``level`` limits the goal to
-    CPUs whose active level is that one. A missed goal is printed, it is not an error.
+    ``of = "bandwidth"`` compares with the bandwidth row instead, ``of = "recall"`` the best recall
+    of the rows that ``method`` matches with the best of those that ``against`` does (``*`` is
+    allowed in both); ``level`` limits the goal to CPUs whose active level is that one. A missed
+    goal is printed, it is not an error.
     """
 
     method: str
@@ -89,7 +93,10 @@ class Suite:
     baseline: str = ""
     bandwidth: str = ""
     sample: int = 1000
+    train: int = 0  # rows that codes are fitted on, the same for every method; 0: all
+    bits: float = 0.0  # bytes a row must fit into, in bits a dimension; 0: as the method says
     data: DataSpec = field(default_factory=DataSpec)
+    also: Sequence[DataSpec] = ()  # further data sets that the whole suite is run on
     repeat: Repeat = field(default_factory=Repeat)
     goals: Sequence[Goal] = ()
     smoke: bool = False
@@ -105,6 +112,21 @@ class Suite:
             )
         return dataclasses.replace(self, methods=kept)
 
+    def on_each_set(self) -> list[Suite]:
+        """One suite a data set, named after it where there are several."""
+        if not self.also:
+            return [self]
+        return [
+            dataclasses.replace(
+                self,
+                data=data,
+                also=(),
+                name=f"{self.name}.{data.set}",
+                title=f"{self.title}, {data.set}",
+            )
+            for data in [self.data, *self.also]
+        ]
+
     def smoked(self) -> Suite:
         """The same suite on generated vectors, small enough for the test-suite."""
         data = DataSpec("clusters", rows=5000, queries=20, dim=64)
@@ -114,8 +136,10 @@ class Suite:
             self,
             methods=methods,
             data=data,
+            also=(),
             repeat=repeat,
             sample=100,
+            train=min(self.train or 2000, 2000),
             k=min(self.k, 10),
             goals=(),
             smoke=True,
@@ -131,6 +155,7 @@ def read_suite(path: str | Path) -> Suite:
         raise ParameterError(f"{file}: expected a TOML file; {error}. Mend that line.") from error
     suite = dict(raw)
     top = {f.name for f in dataclasses.fields(Suite)} - {"name", "methods", "goals", "smoke"}
+    also = [_make(file, "also", DataSpec, entry) for entry in suite.pop("also", [])]
     _refuse_unknown(file, "", suite, top | {"threads", "floor", "method", "goal"})
     task = suite.get("task", "search")
     if task not in TASKS:
@@ -152,7 +177,7 @@ def read_suite(path: str | Path) -> Suite:
     _needs_floor(file, task, methods)
     goals = [_make(file, "goal", Goal, entry) for entry in suite.pop("goal", [])]
     for wanted in [suite.get("baseline", ""), *[g.method for g in goals]]:
-        if wanted and wanted not in names:
+        if wanted and not fnmatch.filter(names, wanted):
             raise ParameterError(f"{file}: {wanted!r} is not a method; expected one of {names}.")
     suite["data"] = _make(file, "data", DataSpec, suite.get("data", {}))
     suite["repeat"] = _make(file, "repeat", Repeat, suite.get("repeat", {}))
@@ -161,6 +186,7 @@ def read_suite(path: str | Path) -> Suite:
         name=file.stem,
         methods=methods,
         goals=goals,
+        also=also,
     )
 
 

@@ -32,16 +32,22 @@ class Quality:
         Mean share of the true k that was returned.
     score_error : float or None
         Largest difference between a returned score and the true one.
+    kept : float or None
+        Of codes: 1 - sum |x - decoded|² / sum |x - mean|², the share of the variance kept.
+    of_baseline : float or None
+        That, as a share of what the suite's baseline keeps; for a run that was not searched.
     """
 
-    identical: float
-    tied: float
-    recall: float
+    identical: float | None = None
+    tied: float | None = None
+    recall: float | None = None
     score_error: float | None = None
+    kept: float | None = None
+    of_baseline: float | None = None
 
     def missed(self, floor: dict[str, float]) -> str:
         """Say which floor is missed, or nothing."""
-        got = asdict(self)
+        got = {name: -1.0 if value is None else value for name, value in asdict(self).items()}
         return "; ".join(
             f"{name} {got[name]:.6f} is below the floor {least:g}"
             for name, least in floor.items()

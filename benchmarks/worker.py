@@ -23,9 +23,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers import make_peer
-from benchmarks.peers.base import Answer, Facts
+from benchmarks.peers.base import Answer, Facts, UnfitError
+from benchmarks.suite import CODE_TASKS
 
 MIB = 2**20
+DECODED_ROWS = 20_000  # so many of the first rows are decoded, to see what the codes keep
 
 
 class Worker:
@@ -48,6 +50,8 @@ class Worker:
         """Load the data and, for a search, build the index; memory counts from after the load."""
         if self.task == "gauge":
             return {}
+        if self.task in CODE_TASKS:
+            return self._build_codes()
         # A graph's input is a plain array in memory; a search maps the file, so that only what
         # the method itself holds is counted as its own.
         mode: Any = "r" if self.task == "search" else None
@@ -64,6 +68,42 @@ class Worker:
         held = memory("RssAnon") - held_before
         return {"build_s": seconds, "held_mib": held / MIB}
 
+    def _build_codes(self) -> dict[str, Any]:
+        """Everything before the timed call: fit for "encode", fit and encode for "code-recall"."""
+        self.base = np.load(self.config["base"])
+        self.queries = np.load(self.config["queries"])
+        wanted = self.config["train"] or len(self.base)
+        rng = np.random.default_rng(0)
+        order = rng.permutation(len(self.base))[: min(wanted, len(self.base))]
+        self.train = np.ascontiguousarray(self.base[np.sort(order)])
+        self.is_encoded = False
+        reset_peak()
+        self.memory_before = memory("VmRSS")
+        built = {"held_mib": 0.0, "build_s": 0.0}
+        if self.task == "fit":
+            return built
+        start = time.perf_counter()
+        self.peer.fit(self.train, self.config["bits"])
+        built["fit_s"] = time.perf_counter() - start
+        if self.task == "code-recall":
+            start = time.perf_counter()
+            self._encode()
+            built["encode_s"] = time.perf_counter() - start
+        return {**built, "build_s": built["fit_s"] + built.get("encode_s", 0.0)}
+
+    def _encode(self) -> None:
+        self.peer.encode(self.base)
+        self.is_encoded = True
+
+    def _run_codes(self) -> None:
+        if self.task == "fit":
+            self.peer.fit(self.train, self.config["bits"])
+            self.is_encoded = False
+        elif self.task == "encode":
+            self._encode()
+        else:
+            self.answer = self.peer.search(self.queries, self.config["k"])
+
     def run(self) -> dict[str, Any]:
         """Do the job once."""
         cpu = cpu_seconds()
@@ -71,6 +111,8 @@ class Worker:
         extra: dict[str, Any] = {}
         if self.task == "gauge":
             extra["seconds"] = self.peer.measure()
+        elif self.task in CODE_TASKS:
+            self._run_codes()
         elif self.task == "knn-graph":
             self.answer = self.peer.graph(self.base, self.config["k"])
         elif self.config["calls"] == "batch":
@@ -102,6 +144,11 @@ class Worker:
 
     def save(self, path: str) -> dict[str, Any]:
         """Write the last answer for the runner to judge; a bandwidth reference has none."""
+        if self.task in ("encode", "fit"):
+            if not self.is_encoded:
+                self._encode()
+            np.savez(path, decoded=self.peer.decode(min(DECODED_ROWS, len(self.base))))
+            return {"answers": True}
         if self.answer.ids is None:
             return {"answers": False}
         kept = {name: getattr(self.answer, name) for name in ("ids", "scores", "rows")}
@@ -194,6 +241,8 @@ def main() -> int:
             else:
                 result = getattr(worker, order.pop("do"))(**order)
                 reply(ok=True, **result)
+        except UnfitError as error:
+            reply(ok=False, unfit=True, error=str(error))
         except ImportError as error:
             reply(ok=False, missing=error.name or str(error), error=str(error))
         except Exception as error:

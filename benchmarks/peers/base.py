@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a peer must offer to be measured: one of three small contracts, one file a library.
+"""What a peer must offer to be measured: one of four small contracts, one file a library.
 
 A peer lives in a worker process of its own, started with its thread counts already forced.
 The module defines ``Peer``; libraries are imported by name inside ``__init__``, so that a
@@ -9,7 +9,8 @@ missing one is a skipped row and not a broken runner.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,31 @@ class GraphPeer:
         return Facts()
 
 
+class CodePeer:
+    """Codes: `fit` a calibration, `encode` rows (the codes are kept), `decode`, `search` them.
+
+    Which of the three calls is timed is the suite's task; the others are done once around it.
+    """
+
+    def fit(self, train: Floats, bits: float) -> None:
+        """Learn from these rows; a code of theirs must fit into ``bits`` a dimension (0: any)."""
+        raise NotImplementedError
+
+    def encode(self, rows: Floats) -> None:
+        raise NotImplementedError
+
+    def decode(self, count: int) -> Floats:
+        """The first rows of what was encoded last, as floats."""
+        raise NotImplementedError
+
+    def search(self, queries: Floats, k: int) -> Answer:
+        """Answer from the codes alone."""
+        raise NotImplementedError
+
+    def facts(self) -> Facts:
+        return Facts()
+
+
 class GaugePeer:
     """One number with a unit, smaller is better: seconds of an import, load of an idle process."""
 
@@ -99,6 +125,38 @@ class GaugePeer:
 
     def facts(self) -> Facts:
         return Facts()
+
+
+class UnfitError(Exception):
+    """The method has no setting for these data: a skipped row that says so."""
+
+
+def filled(
+    template: str, dim: int, bits: float, size: Callable[[str], int], most_bytes: int = 0
+) -> str:
+    """Fill the places of a recipe so that a code takes as many of its bytes as the template can.
+
+    ``{bytes}`` is the budget itself, ``{parts}`` the largest divisor of the dimension that is not
+    above it, ``{width}`` the largest multiple of ``{bytes}`` dimensions, ``{bits}`` the budget in
+    bits but not above the dimension, and ``{dims}`` the most dimensions (a multiple of 8, or all)
+    whose code, measured by ``size``, fits.
+    """
+    budget = math.ceil(dim * bits / 8)
+    if most_bytes and budget > most_bytes:
+        raise UnfitError(f"{template} is asked for at most {most_bytes} bytes: beyond, it is slow")
+    places = {
+        "bytes": budget,
+        "parts": max((p for p in range(1, min(budget, dim) + 1) if dim % p == 0), default=1),
+        "width": max(budget, dim - dim % budget) if budget else dim,
+        "bits": min(8 * budget, dim - dim % 8),
+    }
+    if "{dims}" not in template:
+        return template.format(**places)
+    for dims in [dim, *range((dim - 1) // 8 * 8, 0, -8)]:
+        made = template.format(dims=dims, **places)
+        if size(made) <= budget:
+            return made
+    raise UnfitError(f"no {template} of {dim} dimensions fits into {budget} bytes")
 
 
 def load(name: str) -> Any:
