@@ -2,6 +2,7 @@
 #include "select/kmeans.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -9,6 +10,7 @@
 
 #include "base/errors.h"
 #include "base/threads.h"
+#include "select/balance.h"
 #include "select/means.h"
 #include "select/nearest.h"
 #include "select/seeding.h"
@@ -50,6 +52,15 @@ double weighted_sum(const std::vector<double>& squared, const double* weights) {
   return sum;
 }
 
+// The most rows a cluster of n rows may have; n when not balanced.
+std::int64_t size_limit(std::int64_t n, const KMeansOptions& options) {
+  if (!(options.max_ratio > 0.0)) return n;
+  const double limit =
+      std::ceil(options.max_ratio * static_cast<double>(n) / static_cast<double>(options.k));
+  const std::int64_t least = (n + options.k - 1) / options.k;
+  return limit < static_cast<double>(n) ? std::max(least, static_cast<std::int64_t>(limit)) : n;
+}
+
 KMeansResult train(const FloatRows& rows, const KMeansOptions& options, int n_threads) {
   KMeansResult result;
   result.centroids.resize(static_cast<std::size_t>(options.k * rows.dim));
@@ -60,8 +71,13 @@ KMeansResult train(const FloatRows& rows, const KMeansOptions& options, int n_th
   const auto nearest = make_nearest(rows, options.k, n_threads);
   Means means(rows, options.weights, options.k, n_threads);
   const double enough = options.tol * means.mean_variance();
-  for (int iteration = 1; iteration <= options.max_iter; ++iteration) {
+  const std::int64_t most = size_limit(rows.n, options);
+  const auto place = [&] {
     nearest->move(centroids, options.k, labels);
+    if (most < rows.n) balance(rows, centroids, options.k, most, n_threads, labels);
+  };
+  for (int iteration = 1; iteration <= options.max_iter; ++iteration) {
+    place();
     const std::int64_t changed = means.update(labels);
     if (changed == 0) break;
     means.fill_empty(centroids, labels);
@@ -71,11 +87,21 @@ KMeansResult train(const FloatRows& rows, const KMeansOptions& options, int n_th
     if (options.progress) options.progress(iteration, result.history.back());
     if (moved <= enough) break;
   }
-  nearest->move(centroids, options.k, labels);
+  place();
+  // Clusters that the last move emptied; with fewer distinct rows than clusters some stay empty.
+  constexpr int kRefills = 8;
+  means.update(labels);
+  for (int i = 0; i < kRefills && means.used() < options.k; ++i) {
+    const std::int64_t before = means.used();
+    means.fill_empty(centroids, labels);
+    if (means.used() == before) break;
+    means.write(options.spherical, centroids);
+    place();
+    means.update(labels);
+  }
   std::vector<double> squared(static_cast<std::size_t>(rows.n));
   own_distances(rows, centroids, labels, n_threads, squared.data());
   result.inertia = weighted_sum(squared, options.weights);
-  means.update(labels);
   result.n_used = means.used();
   return result;
 }
@@ -101,20 +127,30 @@ KMeansResult kmeans(const float* data, std::int64_t n, std::int64_t dim,
   KMeansOptions on_sample = options;
   if (options.weights != nullptr) on_sample.weights = weights.data();
   KMeansResult result = train({sample.data(), most, dim}, on_sample, n_threads);
+  const FloatRows rows{data, n, dim};
+  const float* centroids = result.centroids.data();
   std::vector<double> squared(static_cast<std::size_t>(n));
   result.labels.resize(static_cast<std::size_t>(n));
-  assign(data, n, dim, result.centroids.data(), options.k, options.n_jobs, result.labels.data(),
-         squared.data());
+  assign(data, n, dim, centroids, options.k, options.n_jobs, result.labels.data(), squared.data());
+  const std::int64_t limit = size_limit(n, options);
+  if (limit < n) {
+    balance(rows, centroids, options.k, limit, n_threads, result.labels.data());
+    own_distances(rows, centroids, result.labels.data(), n_threads, squared.data());
+  }
   result.inertia = weighted_sum(squared, options.weights);
   return result;
 }
 
 void assign(const float* data, std::int64_t n, std::int64_t dim, const float* centroids,
             std::int64_t k, int n_jobs, std::int32_t* labels, double* squared) {
-  const FloatRows rows{data, n, dim};
+  constexpr std::int64_t kSlice = 65536;  // rows whose codes are held at a time
+  const int n_threads = resolve_jobs(n_jobs);
   std::fill_n(labels, n, -1);
   std::fill_n(squared, n, std::numeric_limits<double>::infinity());
-  make_nearest(rows, k, resolve_jobs(n_jobs))->improve(centroids, k, 0, labels, squared);
+  for (std::int64_t first = 0; first < n; first += kSlice) {
+    const FloatRows rows{data + first * dim, std::min(kSlice, n - first), dim};
+    make_nearest(rows, k, n_threads)->improve(centroids, k, 0, labels + first, squared + first);
+  }
 }
 
 }  // namespace vl

@@ -138,16 +138,17 @@ void Means::fill_empty(const float* centroids, std::int32_t* labels) {
   own_distances(rows_, centroids, labels, n_threads_, squared.data());
   std::vector<std::int64_t> farthest(static_cast<std::size_t>(rows_.n));
   for (std::int64_t r = 0; r < rows_.n; ++r) farthest[r] = r;
-  const auto wanted = static_cast<std::int64_t>(empty.size());
+  // Some rows are passed over below, so a few more than are wanted.
+  const auto wanted = std::min<std::int64_t>(rows_.n, 2 * std::ssize(empty) + 16);
   std::partial_sort(farthest.begin(), farthest.begin() + wanted, farthest.end(),
                     [&](std::int64_t a, std::int64_t b) {
                       return squared[a] != squared[b] ? squared[a] > squared[b] : a < b;
                     });
   std::vector<std::int64_t> left = counts_;
   std::size_t filled = 0;
-  for (const std::int64_t r : farthest) {
-    if (filled == empty.size() || !(squared[r] > 0.0)) break;
-    if (&r - farthest.data() >= wanted) break;
+  for (std::int64_t i = 0; i < wanted && filled < empty.size(); ++i) {
+    const std::int64_t r = farthest[i];
+    if (!(squared[r] > 0.0)) break;
     if (left[labels[r]] < 2 || (weights_ != nullptr && !(weights_[r] > 0.0))) continue;
     --left[labels[r]];
     labels[r] = empty[filled++];
