@@ -51,6 +51,20 @@ CASES: list[Case] = [
     Case("PQ-4", lambda: vl.compress.PQ(4, bits=4), loss=0.4, small=lambda: vl.compress.PQ(bits=2)),
     Case("PQ-8x7", lambda: vl.compress.PQ(8, bits=7), loss=0.05),
     Case("PCA-uncentred", lambda: vl.compress.PCA(8, center=False), loss=0.6),
+    Case("Truncate", lambda: vl.compress.Truncate(8), small=lambda: vl.compress.Truncate(1)),
+    Case("Truncate-unit", lambda: vl.compress.Truncate(12, renormalize=True), loss=2.0),
+    Case("FFT", lambda: vl.compress.FFT(10), small=lambda: vl.compress.FFT(1)),
+    Case("FFT-energy", lambda: vl.compress.FFT(10, select="energy"), loss=0.8),
+    Case(
+        "RandomProjection",
+        lambda: vl.compress.RandomProjection(10),
+        small=lambda: vl.compress.RandomProjection(1),
+    ),
+    Case("RandomProjection-sparse", lambda: vl.compress.RandomProjection(10, "sparse")),
+    Case("RandomProjection-hadamard", lambda: vl.compress.RandomProjection(10, "hadamard")),
+    Case("Whitening", lambda: vl.compress.Whitening(), loss=1e-6, small=vl.compress.Whitening),
+    Case("Whitening-zca", lambda: vl.compress.Whitening(kind="zca"), loss=1e-6),
+    Case("Whitening-8", lambda: vl.compress.Whitening(8, power=0.25), loss=0.6),
 ]
 
 
