@@ -377,6 +377,8 @@ def _percent(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.0f} %"
 
 
-def _share(value: float) -> str:
+def _share(value: float | None) -> str:
     # 99.96 % must not be shown as 100 %.
+    if value is None:
+        return DASH
     return "1" if value == 1.0 else f"{min(value, 0.9999):.4f}"

@@ -228,10 +228,11 @@ def _hold_codes(suite: Suite, rows: Sequence[Row], data: bench_data.Data | None)
     if suite.task not in CODE_TASKS or data is None:
         return
     if suite.task != "code-recall":
-        best = next((r.quality for r in rows if r.method.name == suite.baseline), None)
+        kept = [r.quality.kept for r in rows if r.quality and r.method.name == suite.baseline]
+        best = kept[0] if kept else None
         for row in rows:
-            if row.quality is not None and row.is_alive():
-                share = row.quality.kept / best.kept if best and best.kept else None
+            if row.quality is not None and row.quality.kept is not None and row.is_alive():
+                share = row.quality.kept / best if best else None
                 row.quality = replace(row.quality, of_baseline=share)
                 missed = row.quality.missed(dict(row.method.floor))
                 if missed:

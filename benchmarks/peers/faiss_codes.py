@@ -46,8 +46,9 @@ class Peer(CodePeer):
 
         if not hasattr(self, "factory"):
             self.factory = filled(self.template, dim, self.bits or bits, size, self.most_bytes)
-        self.index = self.faiss.index_factory(dim, self.factory, self.kind)
-        self._tune(self.faiss.downcast_index(self.index), len(train))
+        self.owner = self.faiss.index_factory(dim, self.factory, self.kind)
+        self.index = self.faiss.downcast_index(self.owner)  # a view: the owner must live on
+        self._tune(self.index, len(train))
         self.index.train(train)
 
     def _tune(self, index: Any, n_train: int) -> None:
@@ -74,9 +75,17 @@ class Peer(CodePeer):
 
     def search(self, queries: Floats, k: int) -> Answer:
         if self.index.ntotal == 0:
-            self.index.add_sa_codes(self.codes)
+            self._add_codes()
         scores, ids = self.index.search(queries, k)
         return Answer(ids, scores)
+
+    def _add_codes(self) -> None:
+        """A chain takes no codes itself; its last index does, and searches behind the chain."""
+        last = self.index
+        if hasattr(last, "chain"):
+            last = self.faiss.downcast_index(last.index)
+        last.add_sa_codes(self.codes)
+        self.index.ntotal = last.ntotal
 
     def facts(self) -> Facts:
         detail = {"factory": self.factory}
