@@ -65,6 +65,24 @@ CASES: list[Case] = [
     Case("Whitening", lambda: vl.compress.Whitening(), loss=1e-6, small=vl.compress.Whitening),
     Case("Whitening-zca", lambda: vl.compress.Whitening(kind="zca"), loss=1e-6),
     Case("Whitening-8", lambda: vl.compress.Whitening(8, power=0.25), loss=0.6),
+    Case(
+        "LeanVec-ID", lambda: vl.compress.LeanVec(8), loss=0.7, small=lambda: vl.compress.LeanVec(1)
+    ),
+    Case("LeanVec-sphering", lambda: vl.compress.LeanVec(10), loss=1.0, queries=True),
+    Case("LeanVec-FW", lambda: vl.compress.LeanVec(10, "frank-wolfe"), loss=1.0, queries=True),
+    Case("LeanVec-ES", lambda: vl.compress.LeanVec(10, "eigensearch"), loss=1.0, queries=True),
+    Case(
+        "HeatGeodesic",
+        lambda: vl.compress.HeatGeodesic(2, max_iter=10),
+        loss=0.9,
+        why_not="places rows of a sample, which has to be larger than the checks' few rows",
+    ),
+    Case(
+        "DiffusionNet",
+        lambda: vl.compress.DiffusionNet(3, epochs=20),
+        loss=0.9,
+        small=lambda: vl.compress.DiffusionNet(1, epochs=2),
+    ),
 ]
 
 
@@ -82,5 +100,5 @@ def fitted(case: Case, X: np.ndarray, seed: int = 1) -> Any:
     """Return `case`'s compressor fitted to X, with made labels and queries where it needs them."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 3, len(X)) if case.labels else None
-    Q = X[rng.integers(0, len(X), 50)] + 0.1 if case.queries else None
+    Q = X[rng.integers(0, len(X), 50)].astype(np.float32) + 0.1 if case.queries else None
     return case.make().fit(X, y, queries=None if Q is None else Q.astype(np.float32))
