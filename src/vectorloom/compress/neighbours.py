@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact nearest neighbours for the methods that learn from them, by the core."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorloom import _core
+
+
+def nearest_rows(
+    X: NDArray[np.float32], k: int, *, metric: str = "l2", n_jobs: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the k nearest other rows of each row.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, dim), float32, C-contiguous
+    k : int
+        At most n - 1 are found; missing places hold -1 and minus infinity.
+    metric : {"l2", "ip", "cosine"}, default="l2"
+    n_jobs : int or None, default=None
+
+    Returns
+    -------
+    positions : ndarray of shape (n, k), int64
+        Best first.
+    scores : ndarray of shape (n, k), float64
+        Larger is closer; minus the squared distance for ``"l2"``.
+
+    Examples
+    --------
+    >>> positions, _ = nearest_rows(np.array([[0.0], [1.0], [3.0]], np.float32), 1)
+    >>> positions[:, 0].tolist()
+    [1, 0, 1]
+    """
+    rows = _core.Rows(X, "float32", None)
+    norms = None if metric == "ip" else _core.norms(rows, n_jobs)
+    return _core.exact_knn_graph(rows, norms, None, metric, k, n_jobs)
+
+
+def nearest_to(
+    queries: NDArray[np.float32],
+    X: NDArray[np.float32],
+    k: int,
+    *,
+    metric: str = "l2",
+    n_jobs: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the k rows of `X` nearest to each query.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (m, dim), float32, C-contiguous
+    X : ndarray of shape (n, dim), float32, C-contiguous
+    k : int
+    metric : {"l2", "ip", "cosine"}, default="l2"
+    n_jobs : int or None, default=None
+
+    Returns
+    -------
+    positions : ndarray of shape (m, k), int64
+    scores : ndarray of shape (m, k), float64
+        As `nearest_rows`.
+
+    Examples
+    --------
+    >>> keys = np.array([[0.0], [3.0]], np.float32)
+    >>> nearest_to(np.array([[2.2]], np.float32), keys, 1)[0].tolist()
+    [[1]]
+    """
+    rows = _core.Rows(X, "float32", None)
+    norms = None if metric == "ip" else _core.norms(rows, n_jobs)
+    positions, scores, _ = _core.exact_search(
+        rows, norms, None, metric, queries, k, None, None, n_jobs
+    )
+    return positions, scores
