@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from vectorloom import __version__
+from vectorloom.cli.compress import compress
 from vectorloom.cli.convert import convert
 from vectorloom.cli.demo import demo
 from vectorloom.cli.doctor import doctor
@@ -47,10 +48,10 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Learn, index and search vectors, with answers that are measured and exact."""
+    """Learn, compress, index and search vectors, with answers that are measured and exact."""
 
 
-for command in (demo, search, info, convert, doctor):
+for command in (demo, search, compress, info, convert, doctor):
     app.command()(command)
 
 
