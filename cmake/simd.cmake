@@ -39,6 +39,8 @@ function(vectorloom_simd_levels core)
       vectorloom_warnings(vl_simd_${level})
       # GCC 12 sees its own undefined-value idiom in avx512fintrin.h as uninitialised (GCC PR 105593).
       target_compile_options(vl_simd_${level} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized)
+      # Vectors wider than the level's registers are passed between inlined functions alone.
+      target_compile_options(vl_simd_${level} PRIVATE -Wno-psabi)
       if(level STREQUAL "scalar")
         vectorloom_baseline(vl_simd_${level})
       endif()

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layout of a row, packing, decoding. Choosing levels is levels_encode.cc, scoring levels_score.cc.
+//
+// A row: planes of the first level (widest first) | float16 factors | centroid (0, 1 or 2 bytes) |
+// planes of the second level. So the first level can be scanned alone.
+#include "compress/levels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/errors.h"
+#include "base/float16.h"
+#include "base/threads.h"
+#include "compress/levels_scratch.h"
+
+namespace vl {
+namespace {
+
+constexpr std::int64_t kTaskRows = 512;
+
+void check(bool ok, ErrorKind kind, const std::string& message) {
+  if (!ok) throw Error(kind, message);
+}
+
+void check_calibration(const LevelCalibration& c) {
+  check(c.dim >= 1 && c.dim <= kLevelsMaxDim, ErrorKind::kCapacity,
+        "codes of levels take 1 to 65536 dimensions; got " + std::to_string(c.dim) +
+            ". Reduce the dimension first.");
+  check(c.bits >= 1 && c.bits <= 8, ErrorKind::kParameter,
+        "bits must be 1 to 8; got " + std::to_string(c.bits));
+  check(c.residual_bits >= 0 && c.residual_bits <= 8, ErrorKind::kParameter,
+        "residual bits must be 0 to 8; got " + std::to_string(c.residual_bits));
+  check(!c.means.empty() && c.means.size() % static_cast<std::size_t>(c.dim) == 0,
+        ErrorKind::kShape, "means must have dim columns and at least one row");
+  check(c.means.size() / static_cast<std::size_t>(c.dim) <= 65536, ErrorKind::kCapacity,
+        "a row names its centroid in at most two bytes: at most 65536 centroids");
+  check(c.weight.empty() || c.weight.size() == static_cast<std::size_t>(c.dim), ErrorKind::kShape,
+        "weight must have dim elements");
+  check(c.units[0] > 0 && c.units[1] > 0, ErrorKind::kParameter, "units must be positive");
+}
+
+}  // namespace
+
+LevelCodec::LevelCodec(LevelCalibration calibration) : calibration_(std::move(calibration)) {
+  check_calibration(calibration_);
+  const std::int64_t dim = calibration_.dim;
+  n_centroids_ = static_cast<std::int64_t>(calibration_.means.size()) / dim;
+  top_ = static_cast<float>((1 << calibration_.bits) - 1);
+  middle_ = 0.5f * top_;
+  residual_top_ = static_cast<float>((1 << calibration_.residual_bits) - 1);
+  std::int64_t at = 0;
+  const auto add_planes = [&](int bits, bool residual, float scale) {
+    for (int width = 8; width >= 1; width /= 2) {
+      if ((bits & width) == 0) continue;
+      const int shift = bits & (width - 1);
+      planes_.push_back({width, shift, residual, scale * static_cast<float>(1 << shift), at});
+      at += plane_bytes(width, dim);
+    }
+  };
+  add_planes(calibration_.bits, false, 1.0f);
+  factor_offset_ = at;
+  if (calibration_.factors != LevelFactors::kNone) at += 4;
+  id_offset_ = at;
+  id_bytes_ = n_centroids_ == 1 ? 0 : n_centroids_ <= 256 ? 1 : 2;
+  at += id_bytes_;
+  first_bytes_ = at;
+  if (calibration_.residual_bits > 0) {
+    add_planes(calibration_.residual_bits, true, 1.0f / residual_top_);
+  }
+  row_bytes_ = at;
+  for (const float w : calibration_.weight) inverse_.push_back(w != 0.0f ? 1.0f / w : 0.0f);
+}
+
+LevelCodec::Factors LevelCodec::factors_of(const std::uint8_t* row) const {
+  Factors f = {1.0f, 0.0f, 0.0f, 0};
+  if (calibration_.factors != LevelFactors::kNone) {
+    std::uint16_t halves[2];
+    std::memcpy(halves, row + factor_offset_, sizeof halves);
+    f.a = float16_to_float32(halves[0]) * calibration_.units[0];
+    f.second = float16_to_float32(halves[1]) * calibration_.units[1];
+    f.b = calibration_.factors == LevelFactors::kAffine ? f.second : -middle_ * f.a;
+  }
+  if (id_bytes_ > 0) {
+    std::uint16_t id = 0;
+    std::memcpy(&id, row + id_offset_, static_cast<std::size_t>(id_bytes_));
+    f.centroid = std::min<std::int64_t>(id, n_centroids_ - 1);
+  }
+  return f;
+}
+
+void LevelCodec::pack(const std::uint8_t* levels, bool residual, std::uint8_t* out,
+                      Scratch& scratch) const {
+  const LevelKernels& kernels = level_kernels();
+  for (const LevelPlane& plane : planes_) {
+    if (plane.residual != residual) continue;
+    const std::uint8_t* part = levels;
+    const int bits = residual ? calibration_.residual_bits : calibration_.bits;
+    if (plane.bits != bits) {
+      const int mask = (1 << plane.bits) - 1;
+      for (std::int64_t i = 0; i < dim(); ++i) {
+        scratch.part[static_cast<std::size_t>(i)] =
+            static_cast<std::uint8_t>((levels[i] >> plane.shift) & mask);
+      }
+      part = scratch.part.data();
+    }
+    kernels.pack[plane_kind(plane.bits)](part, dim(), out + plane.offset);
+  }
+}
+
+void LevelCodec::unpack(const std::uint8_t* row, bool residual, std::uint8_t* levels,
+                        Scratch& scratch) const {
+  const LevelKernels& kernels = level_kernels();
+  bool first = true;
+  for (const LevelPlane& plane : planes_) {
+    if (plane.residual != residual) continue;
+    if (first && plane.shift == 0) {
+      kernels.unpack[plane_kind(plane.bits)](row + plane.offset, dim(), levels);
+    } else {
+      std::uint8_t* part = scratch.part.data();
+      kernels.unpack[plane_kind(plane.bits)](row + plane.offset, dim(), part);
+      for (std::int64_t i = 0; i < dim(); ++i) {
+        levels[i] = static_cast<std::uint8_t>((first ? 0 : levels[i]) | (part[i] << plane.shift));
+      }
+    }
+    first = false;
+  }
+}
+
+void LevelCodec::decode_row(const std::uint8_t* row, float* out, Scratch& scratch) const {
+  const LevelKernels& kernels = level_kernels();
+  const Factors f = factors_of(row);
+  unpack(row, false, scratch.levels.data(), scratch);
+  if (calibration_.residual_bits == 0) {
+    kernels.decode(scratch.levels.data(), dim(), mean(f.centroid), weight(), f.a, f.b, out);
+    return;
+  }
+  // The first level is a base the second is added to; weights multiply each part of the sum.
+  kernels.decode(scratch.levels.data(), dim(), mean(f.centroid), weight(), f.a, f.b, out);
+  unpack(row, true, scratch.levels.data(), scratch);
+  kernels.decode(scratch.levels.data(), dim(), out, weight(), f.a / residual_top_, -0.5f * f.a,
+                 out);
+}
+
+void LevelCodec::decode(const std::uint8_t* codes, std::int64_t n, float* out, int n_jobs) const {
+  const std::int64_t n_tasks = (n + kTaskRows - 1) / kTaskRows;
+  parallel_for(n_tasks, resolve_jobs(n_jobs), [&](std::int64_t task, int) {
+    Scratch scratch(dim());
+    for (std::int64_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
+      decode_row(codes + r * row_bytes_, out + r * dim(), scratch);
+    }
+  });
+}
+
+float LevelCodec::norm_of(const std::uint8_t* row, Scratch& scratch) const {
+  const LevelKernels& kernels = level_kernels();
+  float* values = scratch.values.data();
+  decode_row(row, values, scratch);
+  const float decoded = kernels.center(values, nullptr, nullptr, dim(), values).squares;
+  if (calibration_.factors != LevelFactors::kRescaled) return decoded;
+  // The centred part of the decoded row is longer than the row it stands for by 1 / cos^2; the
+  // stored length replaces it.
+  const Factors f = factors_of(row);
+  kernels.decode(scratch.levels.data(), dim(), nullptr, weight(), f.a, f.b, values);
+  const float part = kernels.center(values, nullptr, nullptr, dim(), values).squares;
+  return std::max(0.0f, decoded - part + f.second * f.second);
+}
+
+void LevelCodec::norms(const std::uint8_t* codes, std::int64_t n, float* out, int n_jobs) const {
+  const std::int64_t n_tasks = (n + kTaskRows - 1) / kTaskRows;
+  parallel_for(n_tasks, resolve_jobs(n_jobs), [&](std::int64_t task, int) {
+    Scratch scratch(dim());
+    for (std::int64_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
+      out[r] = norm_of(codes + r * row_bytes_, scratch);
+    }
+  });
+}
+
+void LevelCodec::row_factors(const std::uint8_t* codes, std::int64_t n, float* out) const {
+  Scratch scratch(dim());
+  for (std::int64_t r = 0; r < n; ++r) {
+    const std::uint8_t* row = codes + r * row_bytes_;
+    const Factors f = factors_of(row);
+    unpack(row, false, scratch.levels.data(), scratch);
+    double squares = 0;
+    for (std::int64_t i = 0; i < dim(); ++i) {
+      const double y = scratch.levels[static_cast<std::size_t>(i)] - static_cast<double>(middle_);
+      squares += y * y;
+    }
+    out[3 * r] = f.a;
+    out[3 * r + 1] = f.second;
+    out[3 * r + 2] = static_cast<float>(std::sqrt(squares));
+  }
+}
+
+}  // namespace vl

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is done to one row at a time: centring, choosing levels, packing, decoding. Written once with
+// the compiler's vector types (sixteen float32 lanes at every level: one zmm, two ymm, four xmm), so
+// that all levels give the same bits by construction. No STL, internal linkage only.
+//
+// Rounding: v + 1.5 * 2^23 leaves round_half_even(v) in the low bits of the float32, 0 <= v <= 255.
+// Tail: the last elements are copied into a zeroed block; lanes past the end count as level 0.
+#pragma once
+
+#include <cstdint>
+
+#include "simd/levels.h"
+
+#define VL_INLINE __attribute__((always_inline)) inline
+
+namespace vl {
+namespace {
+
+constexpr int kLanes = 16;
+typedef float Floats __attribute__((vector_size(64)));
+typedef std::int32_t Ints __attribute__((vector_size(64)));
+typedef std::uint8_t Bytes16 __attribute__((vector_size(16)));
+
+constexpr float kRounder = 12582912.0f;
+
+VL_INLINE Floats splat(float v) { return v - Floats{}; }
+VL_INLINE Floats load(const float* p) {
+  Floats v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+VL_INLINE Floats load(const float* p, std::int64_t r) {
+  Floats v = {};
+  __builtin_memcpy(&v, p, static_cast<unsigned long>(r) * sizeof(float));
+  return v;
+}
+VL_INLINE void store(float* p, Floats v) { __builtin_memcpy(p, &v, sizeof v); }
+VL_INLINE void store(float* p, Floats v, std::int64_t r) {
+  __builtin_memcpy(p, &v, static_cast<unsigned long>(r) * sizeof(float));
+}
+VL_INLINE Ints first_lanes(std::int64_t r) {
+  const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return lane < (static_cast<std::int32_t>(r) - Ints{});
+}
+// Lanes 8..15 onto 0..7, 4..7 onto 0..3, 2..3 onto 0..1, 1 onto 0.
+VL_INLINE float sum_lanes(Floats v) {
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+CenteredRow center_row(const float* x, const float* mean, const float* inverse, std::int64_t dim,
+                       float* out) {
+  Floats low = splat(__builtin_inff());
+  Floats high = splat(-__builtin_inff());
+  Floats sum = {};
+  Floats squares = {};
+  const auto step = [&](Floats v, std::int64_t i, std::int64_t r) {
+    if (mean != nullptr) v -= r == kLanes ? load(mean + i) : load(mean + i, r);
+    if (inverse != nullptr) v *= r == kLanes ? load(inverse + i) : load(inverse + i, r);
+    sum += v;
+    squares += v * v;
+    return v;
+  };
+  std::int64_t i = 0;
+  for (; i + kLanes <= dim; i += kLanes) {
+    const Floats v = step(load(x + i), i, kLanes);
+    low = v < low ? v : low;
+    high = v > high ? v : high;
+    store(out + i, v);
+  }
+  if (i < dim) {
+    const std::int64_t r = dim - i;
+    const Floats v = step(load(x + i, r), i, r);
+    const Ints here = first_lanes(r);
+    low = (here & (v < low)) != 0 ? v : low;
+    high = (here & (v > high)) != 0 ? v : high;
+    store(out + i, v, r);
+  }
+  CenteredRow row = {low[0], high[0], sum_lanes(sum), sum_lanes(squares)};
+  for (int lane = 1; lane < kLanes; ++lane) {
+    row.low = low[lane] < row.low ? low[lane] : row.low;
+    row.high = high[lane] > row.high ? high[lane] : row.high;
+  }
+  return row;
+}
+
+LevelSums quantize_row(const float* x, std::int64_t dim, float scale, float shift, float top,
+                       std::uint8_t* levels) {
+  const Floats scales = splat(scale);
+  const Floats shifts = splat(shift);
+  const Floats tops = splat(top);
+  const Floats zeros = {};
+  const Floats rounder = splat(kRounder);
+  Floats cross = {};
+  Ints sum = {};
+  Ints squares = {};
+  // At most 65536 / 16 levels a lane: squares stay below 2^28.
+  const auto step = [&](Floats v, Ints keep) {
+    Floats t = v * scales;
+    t += shifts;
+    t = t > zeros ? t : zeros;
+    t = t < tops ? t : tops;
+    t += rounder;
+    const Ints level = (Ints)t & 0xFF & keep;
+    t = __builtin_convertvector(level, Floats);
+    cross += t * v;
+    sum += level;
+    squares += level * level;
+    return __builtin_convertvector(level, Bytes16);
+  };
+  std::int64_t i = 0;
+  for (; i + kLanes <= dim; i += kLanes) {
+    const Bytes16 bytes = step(load(x + i), ~Ints{});
+    __builtin_memcpy(levels + i, &bytes, sizeof bytes);
+  }
+  if (i < dim) {
+    const Bytes16 bytes = step(load(x + i, dim - i), first_lanes(dim - i));
+    __builtin_memcpy(levels + i, &bytes, static_cast<unsigned long>(dim - i));
+  }
+  LevelSums sums = {0, 0, sum_lanes(cross)};
+  for (int lane = 0; lane < kLanes; ++lane) {
+    sums.sum += sum[lane];
+    sums.squares += squares[lane];
+  }
+  return sums;
+}
+
+void decode_row(const std::uint8_t* levels, std::int64_t dim, const float* mean,
+                const float* weight, float a, float b, float* out) {
+  const auto step = [&](Bytes16 bytes, std::int64_t i, std::int64_t r) {
+    Floats v = __builtin_convertvector(bytes, Floats) * a;
+    v += b;
+    if (weight != nullptr) v *= r == kLanes ? load(weight + i) : load(weight + i, r);
+    if (mean != nullptr) v += r == kLanes ? load(mean + i) : load(mean + i, r);
+    return v;
+  };
+  std::int64_t i = 0;
+  for (; i + kLanes <= dim; i += kLanes) {
+    Bytes16 bytes;
+    __builtin_memcpy(&bytes, levels + i, sizeof bytes);
+    store(out + i, step(bytes, i, kLanes));
+  }
+  if (i < dim) {
+    Bytes16 bytes = {};
+    __builtin_memcpy(&bytes, levels + i, static_cast<unsigned long>(dim - i));
+    store(out + i, step(bytes, i, dim - i), dim - i);
+  }
+}
+
+void pack_bytes(const std::uint8_t* levels, std::int64_t dim, std::uint8_t* plane) {
+  __builtin_memcpy(plane, levels, static_cast<unsigned long>(dim));
+}
+void unpack_bytes(const std::uint8_t* plane, std::int64_t dim, std::uint8_t* levels) {
+  __builtin_memcpy(levels, plane, static_cast<unsigned long>(dim));
+}
+
+typedef std::uint8_t Bytes64 __attribute__((vector_size(64)));
+
+// Sixty-four bytes a step on whole blocks; the last block, whose parts are shorter, byte by byte.
+template <int Bits>
+void pack_parts(const std::uint8_t* levels, std::int64_t dim, std::uint8_t* plane) {
+  constexpr int parts = 8 / Bits;
+  constexpr std::int64_t a_block = parts * kPlaneBlock;
+  for (; dim >= a_block; dim -= a_block) {
+    Bytes64 packed;
+    __builtin_memcpy(&packed, levels, sizeof packed);
+    for (int k = 1; k < parts; ++k) {
+      Bytes64 part;
+      __builtin_memcpy(&part, levels + k * kPlaneBlock, sizeof part);
+      for (int doubled = 0; doubled < k * Bits; ++doubled) part += part;
+      packed |= part;
+    }
+    __builtin_memcpy(plane, &packed, sizeof packed);
+    levels += a_block;
+    plane += kPlaneBlock;
+  }
+  const std::int64_t bytes = (dim + parts - 1) / parts;
+  for (std::int64_t j = 0; j < bytes; ++j) {
+    unsigned packed = 0;
+    for (int k = 0; k < parts; ++k) {
+      const std::int64_t i = k * bytes + j;
+      if (i < dim) packed |= static_cast<unsigned>(levels[i]) << (k * Bits);
+    }
+    plane[j] = static_cast<std::uint8_t>(packed);
+  }
+}
+
+template <int Bits>
+void unpack_parts(const std::uint8_t* plane, std::int64_t dim, std::uint8_t* levels) {
+  constexpr int parts = 8 / Bits;
+  constexpr std::int64_t a_block = parts * kPlaneBlock;
+  constexpr unsigned mask = (1u << Bits) - 1u;
+  while (dim > 0) {
+    const std::int64_t bytes = dim >= a_block ? kPlaneBlock : (dim + parts - 1) / parts;
+    for (int k = 0; k < parts; ++k) {
+      const std::int64_t left = dim - k * bytes;
+      const std::int64_t count = left < bytes ? left : bytes;
+      for (std::int64_t j = 0; j < count; ++j) {
+        levels[k * bytes + j] = static_cast<std::uint8_t>((plane[j] >> (k * Bits)) & mask);
+      }
+    }
+    dim -= a_block;
+    levels += a_block;
+    plane += kPlaneBlock;
+  }
+}
+
+// Eight bytes of 0 or 1 become the bits of the product's top byte, the first byte the lowest bit.
+constexpr std::uint64_t kGather = 0x0102040810204080u;
+
+void pack_bits(const std::uint8_t* levels, std::int64_t dim, std::uint8_t* plane) {
+  std::int64_t i = 0;
+  for (; i + 8 <= dim; i += 8) {
+    std::uint64_t eight;
+    __builtin_memcpy(&eight, levels + i, sizeof eight);
+    *plane++ = static_cast<std::uint8_t>((eight * kGather) >> 56);
+  }
+  if (i < dim) {
+    std::uint64_t eight = 0;
+    __builtin_memcpy(&eight, levels + i, static_cast<unsigned long>(dim - i));
+    *plane = static_cast<std::uint8_t>((eight * kGather) >> 56);
+  }
+}
+
+void unpack_bits(const std::uint8_t* plane, std::int64_t dim, std::uint8_t* levels) {
+  for (std::int64_t i = 0; i < dim; ++i) {
+    levels[i] = static_cast<std::uint8_t>((plane[i / 8] >> (i % 8)) & 1);
+  }
+}
+
+}  // namespace
+}  // namespace vl
