@@ -203,8 +203,8 @@ auto unpack(const std::string& level, const Matrix<std::uint8_t>& planes, int bi
 
 // Exact sums of `digits` (1 or 2 rows of natural order) with each row of a plane of a wider matrix.
 auto dot(const std::string& level, const Matrix<std::int8_t>& digits,
-         const Matrix<std::uint8_t>& planes, int bits, const std::optional<Vector<std::int64_t>>& rows,
-         std::size_t repeat) {
+         const Matrix<std::uint8_t>& planes, int bits,
+         const std::optional<Vector<std::int64_t>>& rows, std::size_t repeat) {
   const LevelKernels& kernels = level_kernels(simd_level_from_name(level));
   const auto dim = static_cast<std::int64_t>(digits.shape(1));
   check(plane_bytes(checked_bits(bits), dim) <= static_cast<std::int64_t>(planes.shape(1)),
@@ -253,8 +253,9 @@ nb::tuple quantize(const std::string& level, const Vector<float>& x, const Vecto
 }  // namespace
 
 void bind_levels(nb::module_& m) {
-  nb::class_<LevelCodec>(m, "LevelCodec",
-                         "Rows coded as mean + weight * (a * levels + b), see core/compress/levels.h.")
+  nb::class_<LevelCodec>(
+      m, "LevelCodec",
+      "Rows coded as mean + weight * (a * levels + b), see core/compress/levels.h.")
       .def("__init__", &init_codec, "means"_a, "weight"_a.none(), "bits"_a, "residual_bits"_a = 0,
            "factors"_a = "none", "first_unit"_a = 1.0f, "second_unit"_a = 1.0f)
       .def_prop_ro("row_bytes", &LevelCodec::row_bytes)

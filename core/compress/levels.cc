@@ -21,6 +21,24 @@ namespace {
 
 constexpr std::int64_t kTaskRows = 512;
 
+// Eight bytes a step: out = (in >> shift) & mask, and out |= in << shift. Neither may carry a bit
+// into the next byte, which the mask, and levels that fit their plane, see to.
+constexpr std::uint64_t kEach = 0x0101010101010101u;
+template <class Step>
+void each_eight(const std::uint8_t* in, std::int64_t n, std::uint8_t* out, const Step& step) {
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    std::uint64_t a, b;
+    std::memcpy(&a, in + i, 8);
+    std::memcpy(&b, out + i, 8);
+    b = step(a, b);
+    std::memcpy(out + i, &b, 8);
+  }
+  for (; i < n; ++i) {
+    out[i] = static_cast<std::uint8_t>(step(std::uint64_t{in[i]}, std::uint64_t{out[i]}));
+  }
+}
+
 void check(bool ok, ErrorKind kind, const std::string& message) {
   if (!ok) throw Error(kind, message);
 }
@@ -71,7 +89,7 @@ LevelCodec::LevelCodec(LevelCalibration calibration) : calibration_(std::move(ca
     add_planes(calibration_.residual_bits, true, 1.0f / residual_top_);
   }
   row_bytes_ = at;
-  for (const float w : calibration_.weight) inverse_.push_back(w != 0.0f ? 1.0f / w : 0.0f);
+  for (const float w : calibration_.weight) inverse_.push_back(w > 1e-37f ? 1.0f / w : 0.0f);
 }
 
 LevelCodec::Factors LevelCodec::factors_of(const std::uint8_t* row) const {
@@ -99,11 +117,10 @@ void LevelCodec::pack(const std::uint8_t* levels, bool residual, std::uint8_t* o
     const std::uint8_t* part = levels;
     const int bits = residual ? calibration_.residual_bits : calibration_.bits;
     if (plane.bits != bits) {
-      const int mask = (1 << plane.bits) - 1;
-      for (std::int64_t i = 0; i < dim(); ++i) {
-        scratch.part[static_cast<std::size_t>(i)] =
-            static_cast<std::uint8_t>((levels[i] >> plane.shift) & mask);
-      }
+      const std::uint64_t mask = kEach * ((std::uint64_t{1} << plane.bits) - 1);
+      const int shift = plane.shift;
+      each_eight(levels, dim(), scratch.part.data(),
+                 [=](std::uint64_t in, std::uint64_t) { return (in >> shift) & mask; });
       part = scratch.part.data();
     }
     kernels.pack[plane_kind(plane.bits)](part, dim(), out + plane.offset);
@@ -121,27 +138,40 @@ void LevelCodec::unpack(const std::uint8_t* row, bool residual, std::uint8_t* le
     } else {
       std::uint8_t* part = scratch.part.data();
       kernels.unpack[plane_kind(plane.bits)](row + plane.offset, dim(), part);
-      for (std::int64_t i = 0; i < dim(); ++i) {
-        levels[i] = static_cast<std::uint8_t>((first ? 0 : levels[i]) | (part[i] << plane.shift));
-      }
+      const std::uint64_t keep = first ? 0 : ~std::uint64_t{0};
+      const int shift = plane.shift;
+      each_eight(part, dim(), levels,
+                 [=](std::uint64_t in, std::uint64_t out) { return (out & keep) | (in << shift); });
     }
     first = false;
   }
 }
 
-void LevelCodec::decode_row(const std::uint8_t* row, float* out, Scratch& scratch) const {
+void LevelCodec::decode_row(const std::uint8_t* row, bool shrink, float* out,
+                            Scratch& scratch) const {
   const LevelKernels& kernels = level_kernels();
-  const Factors f = factors_of(row);
+  Factors f = factors_of(row);
   unpack(row, false, scratch.levels.data(), scratch);
-  if (calibration_.residual_bits == 0) {
-    kernels.decode(scratch.levels.data(), dim(), mean(f.centroid), weight(), f.a, f.b, out);
-    return;
+  if (shrink && calibration_.factors == LevelFactors::kRescaled) {
+    // a makes inner products right on average; the nearest point is shorter by the squared cosine.
+    const float length = f.a * level_length(scratch);
+    const float cosine = length > 0 ? f.second / length : 0.0f;
+    f.a *= cosine * cosine;
+    f.b = -middle_ * f.a;
   }
-  // The first level is a base the second is added to; weights multiply each part of the sum.
   kernels.decode(scratch.levels.data(), dim(), mean(f.centroid), weight(), f.a, f.b, out);
+  if (calibration_.residual_bits == 0) return;
   unpack(row, true, scratch.levels.data(), scratch);
   kernels.decode(scratch.levels.data(), dim(), out, weight(), f.a / residual_top_, -0.5f * f.a,
                  out);
+}
+
+// |l - middle| of the levels in the scratch.
+float LevelCodec::level_length(Scratch& scratch) const {
+  const LevelKernels& kernels = level_kernels();
+  float* values = scratch.rest.data();
+  kernels.decode(scratch.levels.data(), dim(), nullptr, nullptr, 1.0f, -middle_, values);
+  return std::sqrt(kernels.center(values, nullptr, nullptr, dim(), values).squares);
 }
 
 void LevelCodec::decode(const std::uint8_t* codes, std::int64_t n, float* out, int n_jobs) const {
@@ -149,7 +179,7 @@ void LevelCodec::decode(const std::uint8_t* codes, std::int64_t n, float* out, i
   parallel_for(n_tasks, resolve_jobs(n_jobs), [&](std::int64_t task, int) {
     Scratch scratch(dim());
     for (std::int64_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
-      decode_row(codes + r * row_bytes_, out + r * dim(), scratch);
+      decode_row(codes + r * row_bytes_, true, out + r * dim(), scratch);
     }
   });
 }
@@ -157,7 +187,7 @@ void LevelCodec::decode(const std::uint8_t* codes, std::int64_t n, float* out, i
 float LevelCodec::norm_of(const std::uint8_t* row, Scratch& scratch) const {
   const LevelKernels& kernels = level_kernels();
   float* values = scratch.values.data();
-  decode_row(row, values, scratch);
+  decode_row(row, false, values, scratch);
   const float decoded = kernels.center(values, nullptr, nullptr, dim(), values).squares;
   if (calibration_.factors != LevelFactors::kRescaled) return decoded;
   // The centred part of the decoded row is longer than the row it stands for by 1 / cos^2; the
@@ -184,14 +214,9 @@ void LevelCodec::row_factors(const std::uint8_t* codes, std::int64_t n, float* o
     const std::uint8_t* row = codes + r * row_bytes_;
     const Factors f = factors_of(row);
     unpack(row, false, scratch.levels.data(), scratch);
-    double squares = 0;
-    for (std::int64_t i = 0; i < dim(); ++i) {
-      const double y = scratch.levels[static_cast<std::size_t>(i)] - static_cast<double>(middle_);
-      squares += y * y;
-    }
     out[3 * r] = f.a;
     out[3 * r + 1] = f.second;
-    out[3 * r + 2] = static_cast<float>(std::sqrt(squares));
+    out[3 * r + 2] = level_length(scratch);
   }
 }
 

@@ -102,7 +102,8 @@ LevelCodec::Factors LevelCodec::encode_rescaled(Scratch& scratch, const Centered
   if (calibration_.bits == 1) {
     measure(1e37f);
   } else {
-    const double first = std::sqrt(n) / (norm * static_cast<double>(kNormalStep[calibration_.bits]));
+    const double first =
+        std::sqrt(n) / (norm * static_cast<double>(kNormalStep[calibration_.bits]));
     float best_scale = static_cast<float>(std::min(first, 1e37));
     double best = measure(best_scale);
     for (int step = 0; step < 3; ++step) {
@@ -135,8 +136,14 @@ void LevelCodec::encode_row(const float* x, std::int64_t centroid, std::uint8_t*
                             Scratch& scratch) const {
   const LevelKernels& kernels = level_kernels();
   const float* inverse = inverse_.empty() ? nullptr : inverse_.data();
-  const CenteredRow row =
-      kernels.center(x, mean(centroid), inverse, dim(), scratch.values.data());
+  if (calibration_.factors == LevelFactors::kNone && inverse != nullptr && id_bytes_ == 0 &&
+      calibration_.residual_bits == 0) {  // nothing a row needs to know about itself: one pass
+    std::uint8_t* levels = calibration_.bits == 8 ? out : scratch.levels.data();
+    kernels.quantize_dims(x, mean(0), inverse, dim(), top_, levels);
+    if (calibration_.bits != 8) pack(levels, false, out, scratch);
+    return;
+  }
+  const CenteredRow row = kernels.center(x, mean(centroid), inverse, dim(), scratch.values.data());
   Factors f = {1.0f, 0.0f, 0.0f, 0};
   switch (calibration_.factors) {
     case LevelFactors::kNone:

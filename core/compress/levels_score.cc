@@ -61,7 +61,8 @@ LevelQuery LevelCodec::prepare(const float* query) const {
     std::int8_t* to = out.digits.data() + out.starts[p];
     arrange_query(planes_[p].bits, dim(), high.data(), to);
     if (fine) {
-      arrange_query(planes_[p].bits, dim(), low.data(), to + plane_query_size(planes_[p].bits, dim()));
+      arrange_query(planes_[p].bits, dim(), low.data(),
+                    to + plane_query_size(planes_[p].bits, dim()));
     }
   }
   for (std::int64_t c = 0; c < n_centroids_; ++c) {
@@ -107,8 +108,8 @@ void LevelCodec::score_block(const LevelQuery& query, const std::uint8_t* codes,
   }
   for (std::int64_t j = 0; j < n; ++j) {
     const Factors f = factors_of(codes + (rows != nullptr ? rows[j] : j) * stride);
-    out[j] = query.products[static_cast<std::size_t>(f.centroid)] +
-             f.a * query.step * total[j] + (f.a * middle_ + f.b) * query.sum;
+    out[j] = query.products[static_cast<std::size_t>(f.centroid)] + f.a * query.step * total[j] +
+             (f.a * middle_ + f.b) * query.sum;
   }
 }
 
@@ -126,8 +127,7 @@ void LevelCodec::score(const LevelQuery& query, const std::uint8_t* codes, std::
 }
 
 void LevelCodec::scores(const float* queries, std::int64_t n_queries, const std::uint8_t* codes,
-                        std::int64_t n, int metric, bool first_only, float* out,
-                        int n_jobs) const {
+                        std::int64_t n, int metric, bool first_only, float* out, int n_jobs) const {
   std::vector<LevelQuery> prepared;
   prepared.reserve(static_cast<std::size_t>(n_queries));
   for (std::int64_t q = 0; q < n_queries; ++q) prepared.push_back(prepare(queries + q * dim()));

@@ -39,8 +39,8 @@ using DotLevels = void (*)(const std::uint8_t* base, std::int64_t stride, const 
                            std::int32_t* out);
 
 struct CenteredRow {
-  float low, high;      // smallest and largest element
-  float sum, squares;   // sum, and sum of squares
+  float low, high;     // smallest and largest element
+  float sum, squares;  // sum, and sum of squares
 };
 // out_i = (x_i - mean_i) * inverse_i; null mean is 0, null inverse 1. Sums in 16 float32 lanes,
 // element i to lane i mod 16, product then sum, the same bits at every level.
@@ -48,12 +48,17 @@ using CenterRow = CenteredRow (*)(const float* x, const float* mean, const float
                                   std::int64_t dim, float* out);
 
 struct LevelSums {
-  std::int64_t sum, squares;  // of the levels: exact
-  float cross;                // sum level_i * x_i, in 16 float32 lanes
+  float sum;      // of the levels, exact
+  float squares;  // of the levels, in 16 float32 lanes: exact up to 4096 dimensions
+  float cross;    // sum level_i * x_i, in 16 float32 lanes
 };
 // levels_i = clamp(round_half_even(x_i * scale + shift), 0, top); top <= 255.
 using QuantizeRow = LevelSums (*)(const float* x, std::int64_t dim, float scale, float shift,
                                   float top, std::uint8_t* levels);
+
+// levels_i = clamp(round_half_even((x_i - mean_i) * inverse_i), 0, top); top <= 255.
+using QuantizeDims = void (*)(const float* x, const float* mean, const float* inverse,
+                              std::int64_t dim, float top, std::uint8_t* levels);
 
 // Levels (already below 2^bits) into a plane, and back.
 using PackPlane = void (*)(const std::uint8_t* levels, std::int64_t dim, std::uint8_t* plane);
@@ -71,6 +76,7 @@ struct LevelKernels {
   UnpackPlane unpack[kPlaneKinds];
   CenterRow center;
   QuantizeRow quantize;
+  QuantizeDims quantize_dims;
   DecodeRow decode;
 };
 

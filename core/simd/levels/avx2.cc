@@ -38,8 +38,8 @@ struct Avx2 {
     } else {
       __m256i pairs = _mm256_setzero_si256();
       for (int k = 0; k < 8 / Bits; ++k) {
-        pairs = _mm256_add_epi16(
-            pairs, _mm256_maddubs_epi16(part<Bits>(x, k), load(q + k * kPlaneBlock)));
+        pairs = _mm256_add_epi16(pairs,
+                                 _mm256_maddubs_epi16(part<Bits>(x, k), load(q + k * kPlaneBlock)));
       }
       return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, ones));
     }
@@ -54,8 +54,7 @@ struct Avx2 {
       for (int d = 0; d < Digits; ++d) out[d] = _mm256_setzero_si256();
       const auto step = [&](__m256i x, std::int64_t at) {
         // Byte `at` belongs to block at / 64; a step is one half of its parts.
-        const std::int64_t from =
-            at / kPlaneBlock * kPlaneBlock * (8 / Bits) + at % kPlaneBlock;
+        const std::int64_t from = at / kPlaneBlock * kPlaneBlock * (8 / Bits) + at % kPlaneBlock;
         for (int d = 0; d < Digits; ++d) {
           out[d] = add<Bits>(out[d], x, query + d * digit_stride + from);
         }
@@ -77,8 +76,7 @@ struct Avx2 {
     const __m256i ones = _mm256_set1_epi8(1);
     for (int d = 0; d < Digits; ++d) out[d] = _mm256_setzero_si256();
     const auto step = [&](std::uint32_t word, std::int64_t at) {
-      const __m256i bytes =
-          _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)), spread);
+      const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)), spread);
       const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, one_bit), one_bit);
       for (int d = 0; d < Digits; ++d) {
         const __m256i q = _mm256_and_si256(set, load(query + d * digit_stride + 8 * at));
@@ -106,9 +104,8 @@ struct Avx2 {
   }
   static VL_INLINE void reduce4(Sum a, Sum b, Sum c, Sum d, std::int32_t* out) {
     const __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-    _mm_storeu_si128(
-        reinterpret_cast<__m128i*>(out),
-        _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                     _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
   }
 };
 

@@ -2,9 +2,9 @@
 // Level kernels, AVX-512 without VNNI: products in int16 pairs.
 //
 // Formula: sum q_i c_i. Accumulator: sixteen int32 lanes. A pair of products of levels up to 15 is
-// at most 2 * 15 * 128, so both parts of a byte fit int16 together; bytes of eight bits are cut into
-// nibbles first, because 2 * 255 * 128 would saturate. Tail: masked loads. Alignment: none. Error:
-// none.
+// at most 2 * 15 * 128, so both parts of a byte fit int16 together; bytes of eight bits are cut
+// into nibbles first, because 2 * 255 * 128 would saturate. Tail: masked loads. Alignment: none.
+// Error: none.
 #include "simd/levels/zmm.h"
 
 namespace vl {
@@ -21,8 +21,8 @@ struct Pairs {
   template <int Bits>
   static VL_INLINE __m512i part(__m512i x, int k) {
     const __m512i mask = _mm512_set1_epi8((1 << Bits) - 1);
-    return _mm512_and_si512(
-        k == 0 ? x : _mm512_srli_epi16(x, static_cast<unsigned>(k * Bits)), mask);
+    return _mm512_and_si512(k == 0 ? x : _mm512_srli_epi16(x, static_cast<unsigned>(k * Bits)),
+                            mask);
   }
   template <int Bits>
   static VL_INLINE void add(__m512i& acc, __m512i x, const std::int8_t* q) {

@@ -37,8 +37,7 @@ struct Vnni {
   static VL_INLINE __m512i finish(const Parts<Bits>& acc) {
     __m512i sum = acc.part[0];
     for (int k = 1; k < 8 / Bits; ++k) {
-      sum = _mm512_add_epi32(sum,
-                             _mm512_srai_epi32(acc.part[k], static_cast<unsigned>(k * Bits)));
+      sum = _mm512_add_epi32(sum, _mm512_srai_epi32(acc.part[k], static_cast<unsigned>(k * Bits)));
     }
     return sum;
   }

@@ -17,7 +17,8 @@ struct Plain {
       const std::int8_t* q = query + d * digit_stride;
       Sum total = 0;
       if constexpr (Bits == 1) {
-        for (std::int64_t i = 0; i < 8 * n_bytes; ++i) total += q[i] * ((row[i / 8] >> (i % 8)) & 1);
+        for (std::int64_t i = 0; i < 8 * n_bytes; ++i)
+          total += q[i] * ((row[i / 8] >> (i % 8)) & 1);
       } else {
         constexpr int mask = (1 << Bits) - 1;
         for (std::int64_t at = 0; at < n_bytes; at += kPlaneBlock) {

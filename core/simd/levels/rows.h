@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is done to one row at a time: centring, choosing levels, packing, decoding. Written once with
-// the compiler's vector types (sixteen float32 lanes at every level: one zmm, two ymm, four xmm), so
-// that all levels give the same bits by construction. No STL, internal linkage only.
+// What is done to one row at a time: centring, choosing levels, packing, decoding. Written once
+// with the compiler's vector types (sixteen float32 lanes at every level: one zmm, two ymm, four
+// xmm), so that all levels give the same bits by construction. No STL, internal linkage only.
 //
-// Rounding: v + 1.5 * 2^23 leaves round_half_even(v) in the low bits of the float32, 0 <= v <= 255.
+// Rounding: v + 1.5 * 2^23 - 1.5 * 2^23 is round_half_even(v) for 0 <= v <= 255.
 // Tail: the last elements are copied into a zeroed block; lanes past the end count as level 0.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "simd/levels.h"
 
 #define VL_INLINE __attribute__((always_inline)) inline
+#define VL_ALWAYS __attribute__((always_inline))
 
 namespace vl {
 namespace {
@@ -42,14 +43,22 @@ VL_INLINE Ints first_lanes(std::int64_t r) {
   const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   return lane < (static_cast<std::int32_t>(r) - Ints{});
 }
-// Lanes 8..15 onto 0..7, 4..7 onto 0..3, 2..3 onto 0..1, 1 onto 0.
+typedef float Floats8 __attribute__((vector_size(32)));
+typedef float Floats4 __attribute__((vector_size(16)));
+
+// Lanes 8..15 onto 0..7, 4..7 onto 0..3, 2..3 onto 0..1, 1 onto 0. In registers of halving size: a
+// loop over an array would wait for its own stores.
+template <class Join>
+VL_INLINE float join_lanes(Floats v, const Join& join) {
+  const Floats8 eight = join(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+                             __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+  const Floats4 four = join(__builtin_shufflevector(eight, eight, 0, 1, 2, 3),
+                            __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
+  const Floats4 two = join(four, __builtin_shufflevector(four, four, 2, 3, 0, 1));
+  return join(two, __builtin_shufflevector(two, two, 1, 0, 3, 2))[0];
+}
 VL_INLINE float sum_lanes(Floats v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
-  return lanes[0];
+  return join_lanes(v, [](auto a, auto b) VL_ALWAYS { return a + b; });
 }
 
 CenteredRow center_row(const float* x, const float* mean, const float* inverse, std::int64_t dim,
@@ -58,7 +67,7 @@ CenteredRow center_row(const float* x, const float* mean, const float* inverse, 
   Floats high = splat(-__builtin_inff());
   Floats sum = {};
   Floats squares = {};
-  const auto step = [&](Floats v, std::int64_t i, std::int64_t r) {
+  const auto step = [&](Floats v, std::int64_t i, std::int64_t r) VL_ALWAYS {
     if (mean != nullptr) v -= r == kLanes ? load(mean + i) : load(mean + i, r);
     if (inverse != nullptr) v *= r == kLanes ? load(inverse + i) : load(inverse + i, r);
     sum += v;
@@ -80,58 +89,81 @@ CenteredRow center_row(const float* x, const float* mean, const float* inverse, 
     high = (here & (v > high)) != 0 ? v : high;
     store(out + i, v, r);
   }
-  CenteredRow row = {low[0], high[0], sum_lanes(sum), sum_lanes(squares)};
-  for (int lane = 1; lane < kLanes; ++lane) {
-    row.low = low[lane] < row.low ? low[lane] : row.low;
-    row.high = high[lane] > row.high ? high[lane] : row.high;
+  const auto least = [](auto a, auto b) VL_ALWAYS { return a < b ? a : b; };
+  const auto most = [](auto a, auto b) VL_ALWAYS { return a > b ? a : b; };
+  return {join_lanes(low, least), join_lanes(high, most), sum_lanes(sum), sum_lanes(squares)};
+}
+
+// clamp(round_half_even(t), 0, tops) as float32.
+VL_INLINE Floats nearest_level(Floats t, Floats tops) {
+  const Floats zeros = {};
+  t = t > zeros ? t : zeros;
+  t = t < tops ? t : tops;
+  t += kRounder;
+  return t - kRounder;
+}
+VL_INLINE void store_bytes(std::uint8_t* p, Floats level, std::int64_t r) {
+  const Ints bits = __builtin_convertvector(level, Ints);
+  const Bytes16 bytes = __builtin_convertvector(bits, Bytes16);
+  if (r == kLanes) {
+    __builtin_memcpy(p, &bytes, sizeof bytes);
+  } else {
+    __builtin_memcpy(p, &bytes, static_cast<unsigned long>(r));
   }
-  return row;
 }
 
 LevelSums quantize_row(const float* x, std::int64_t dim, float scale, float shift, float top,
                        std::uint8_t* levels) {
-  const Floats scales = splat(scale);
-  const Floats shifts = splat(shift);
   const Floats tops = splat(top);
-  const Floats zeros = {};
-  const Floats rounder = splat(kRounder);
   Floats cross = {};
-  Ints sum = {};
-  Ints squares = {};
-  // At most 65536 / 16 levels a lane: squares stay below 2^28.
-  const auto step = [&](Floats v, Ints keep) {
-    Floats t = v * scales;
-    t += shifts;
-    t = t > zeros ? t : zeros;
-    t = t < tops ? t : tops;
-    t += rounder;
-    const Ints level = (Ints)t & 0xFF & keep;
-    t = __builtin_convertvector(level, Floats);
-    cross += t * v;
+  Floats sum = {};
+  Floats squares = {};
+  const auto add = [&](Floats level, Floats v) VL_ALWAYS {
     sum += level;
     squares += level * level;
-    return __builtin_convertvector(level, Bytes16);
+    cross += level * v;
   };
   std::int64_t i = 0;
   for (; i + kLanes <= dim; i += kLanes) {
-    const Bytes16 bytes = step(load(x + i), ~Ints{});
-    __builtin_memcpy(levels + i, &bytes, sizeof bytes);
+    const Floats v = load(x + i);
+    Floats t = v * scale;
+    t += shift;
+    t = nearest_level(t, tops);
+    add(t, v);
+    store_bytes(levels + i, t, kLanes);
   }
   if (i < dim) {
-    const Bytes16 bytes = step(load(x + i, dim - i), first_lanes(dim - i));
-    __builtin_memcpy(levels + i, &bytes, static_cast<unsigned long>(dim - i));
+    const std::int64_t r = dim - i;
+    const Floats v = load(x + i, r);
+    Floats t = v * scale;
+    t += shift;
+    t = first_lanes(r) != 0 ? nearest_level(t, tops) : Floats{};
+    add(t, v);
+    store_bytes(levels + i, t, r);
   }
-  LevelSums sums = {0, 0, sum_lanes(cross)};
-  for (int lane = 0; lane < kLanes; ++lane) {
-    sums.sum += sum[lane];
-    sums.squares += squares[lane];
+  return {sum_lanes(sum), sum_lanes(squares), sum_lanes(cross)};
+}
+
+void quantize_dims(const float* x, const float* mean, const float* inverse, std::int64_t dim,
+                   float top, std::uint8_t* levels) {
+  const Floats tops = splat(top);
+  std::int64_t i = 0;
+  for (; i + kLanes <= dim; i += kLanes) {
+    Floats t = load(x + i) - load(mean + i);
+    t *= load(inverse + i);
+    store_bytes(levels + i, nearest_level(t, tops), kLanes);
   }
-  return sums;
+  if (i < dim) {
+    const std::int64_t r = dim - i;
+    Floats t = load(x + i, r) - load(mean + i, r);
+    t *= load(inverse + i, r);
+    store_bytes(levels + i, nearest_level(t, tops), r);
+  }
 }
 
 void decode_row(const std::uint8_t* levels, std::int64_t dim, const float* mean,
                 const float* weight, float a, float b, float* out) {
-  const auto step = [&](Bytes16 bytes, std::int64_t i, std::int64_t r) {
+  const auto step = [&](Bytes16 bytes, std::int64_t i, std::int64_t r) VL_ALWAYS {
     Floats v = __builtin_convertvector(bytes, Floats) * a;
     v += b;
     if (weight != nullptr) v *= r == kLanes ? load(weight + i) : load(weight + i, r);
@@ -227,8 +259,20 @@ void pack_bits(const std::uint8_t* levels, std::int64_t dim, std::uint8_t* plane
 }
 
 void unpack_bits(const std::uint8_t* plane, std::int64_t dim, std::uint8_t* levels) {
-  for (std::int64_t i = 0; i < dim; ++i) {
-    levels[i] = static_cast<std::uint8_t>((plane[i / 8] >> (i % 8)) & 1);
+  // Copies of the byte, bit j kept in copy j, every copy that is not zero turned into 1.
+  constexpr std::uint64_t each = 0x0101010101010101u;
+  const auto spread = [](std::uint8_t byte) {
+    const std::uint64_t kept = (byte * each) & 0x8040201008040201u;
+    return ((kept + 0x7f * each) >> 7) & each;
+  };
+  std::int64_t i = 0;
+  for (; i + 8 <= dim; i += 8) {
+    const std::uint64_t eight = spread(plane[i / 8]);
+    __builtin_memcpy(levels + i, &eight, sizeof eight);
+  }
+  if (i < dim) {
+    const std::uint64_t eight = spread(plane[i / 8]);
+    __builtin_memcpy(levels + i, &eight, static_cast<unsigned long>(dim - i));
   }
 }
 

@@ -83,6 +83,7 @@ constexpr LevelKernels level_table(SimdLevel level) {
           {unpack_bytes, unpack_parts<4>, unpack_parts<2>, unpack_bits},
           center_row,
           quantize_row,
+          quantize_dims,
           decode_row};
 }
 

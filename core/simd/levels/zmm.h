@@ -94,9 +94,8 @@ struct Zmm {
     const __m256i ab = _mm256_hadd_epi32(half(a), half(b));
     const __m256i cd = _mm256_hadd_epi32(half(c), half(d));
     const __m256i all = _mm256_hadd_epi32(ab, cd);
-    _mm_storeu_si128(
-        reinterpret_cast<__m128i*>(out),
-        _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                     _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
   }
 };
 
