@@ -191,12 +191,26 @@ def cross_contrast(
     return loss, through_unit_rows(by_score @ others, unit, lengths)
 
 
+def batch_size(n: int) -> int:
+    """Return the rows of a batch: 512, fewer of a small set so that an epoch has some steps.
+
+    Parameters
+    ----------
+    n : int
+        Training rows.
+
+    Returns
+    -------
+    int
+    """
+    return min(n, max(32, min(512, n // 8)))
+
+
 def neighbourhood_batch(
     X: NDArray[Any],
     rng: np.random.Generator,
     *,
     pool: int = 4096,
-    seeds: int = 64,
     neighbours: int = 8,
 ) -> NDArray[np.intp]:
     """Draw rows that come in neighbourhoods: a random batch holds hardly any near pairs.
@@ -207,17 +221,16 @@ def neighbourhood_batch(
     rng : numpy.random.Generator
     pool : int, default=4096
         Rows drawn at random, among which neighbours are looked for.
-    seeds : int, default=64
-        Rows of the pool whose neighbours make the batch.
     neighbours : int, default=8
-        Nearest rows by cosine of each, itself among them.
+        Nearest rows by cosine that are taken of each seed, itself among them.
 
     Returns
     -------
-    ndarray of shape (at most seeds * neighbours,), intp
+    ndarray of shape (at most `batch_size`,), intp
         Distinct positions, ascending.
     """
     drawn = rng.choice(len(X), min(pool, len(X)), replace=False)
+    seeds = max(1, batch_size(len(X)) // neighbours)
     unit, _ = unit_rows(X[drawn])
     near = unit[:seeds] @ unit.T
     n_near = min(neighbours, len(drawn))

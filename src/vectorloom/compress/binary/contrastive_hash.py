@@ -25,7 +25,6 @@ from vectorloom.compress.products import matmul
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count, check_jobs
 from vectorloom.progress import progress
-from vectorloom.vectors import as_dense
 
 _TRAINING_ROWS = 100_000
 _BATCH_ROWS = 256
@@ -68,7 +67,7 @@ class ContrastiveHash(LinearHash):
         The labels, sorted.
     train_codes_ : ndarray of shape (n_train, bytes_per_vector_), uint8
     train_labels_ : ndarray of shape (n_train,), int64
-        Positions in `classes_`: what `predict` votes with.
+        Positions in `classes_`: what `predict_labels` votes with.
     losses_ : ndarray of shape (n_epochs,), float64
     decoder_ : ndarray of shape (n_bits, dim), float32
     center_ : ndarray of shape (dim,), float32
@@ -98,7 +97,7 @@ class ContrastiveHash(LinearHash):
     >>> y = np.arange(300) % 3
     >>> X = np.eye(3, 16, dtype=np.float32)[y] + 0.1 * rng.standard_normal((300, 16))
     >>> model = ContrastiveHash(n_bits=8).fit(X.astype(np.float32), y)
-    >>> model.predict(np.eye(3, 16))
+    >>> model.predict_labels(np.eye(3, 16))
     array([0, 1, 2])
     """
 
@@ -132,7 +131,7 @@ class ContrastiveHash(LinearHash):
     train_labels_: NDArray[np.int64]
     losses_: NDArray[np.float64]
 
-    def predict(self, X: Any, k: int = 10) -> NDArray[Any]:
+    def predict_labels(self, X: Any, k: int = 10) -> NDArray[Any]:
         """Return the label that most of the k training codes nearest by Hamming distance have.
 
         Parameters
@@ -152,7 +151,7 @@ class ContrastiveHash(LinearHash):
         NotFittedError, ShapeError, ParameterError
         """
         self._check_fitted("bytes_per_vector_")
-        X = as_dense(X, dim=self.n_features_in_)
+        X = self._dense(X, self.n_features_in_, "X")
         k = min(check_count("k", k), len(self.train_codes_))
         classes = np.asarray(self.classes_)
         codes = self._transform(X)
@@ -251,6 +250,8 @@ def encode_labels(y: Any) -> tuple[list[Any], NDArray[np.int64]]:
     labels = np.asarray(y)
     if labels.dtype == object and all(isinstance(label, str) for label in labels.ravel()):
         labels = labels.astype(str)
+    if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
+        labels = labels.astype(np.int64)
     if labels.ndim != 1 or labels.dtype.kind not in "biuU":
         raise ParameterError(
             "y must be one whole number or text a row, shape (n,); got dtype "

@@ -19,7 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.compress.contrastive import contrast, neighbour_targets, neighbourhood_batch
+from vectorloom.compress.contrastive import (
+    batch_size,
+    contrast,
+    neighbour_targets,
+    neighbourhood_batch,
+)
 from vectorloom.compress.descent import Adam, cosine_rate
 from vectorloom.compress.sparse.linear_sparse import BYTES_AN_ENTRY, LinearSparse
 from vectorloom.compress.sparse.topk import keep_top_k, rows_as_csr, top_k
@@ -27,7 +32,6 @@ from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_count, check_jobs
 from vectorloom.progress import progress
 
-_BATCH_ROWS = 512
 _AUXILIARY_WEIGHT = 1 / 32  # β of the paper
 _MANY_WEIGHT = 1 / 8  # of the reconstruction from 4 k units
 _DEAD_AFTER = 30  # batches without being active
@@ -159,7 +163,7 @@ class CSR(LinearSparse):
         labels: NDArray[Any] | None,
         rng: np.random.Generator,
     ) -> None:
-        n_batches = max(1, round(len(X) / _BATCH_ROWS))
+        n_batches = max(1, round(len(X) / batch_size(len(X))))
         n_steps = self.n_epochs * n_batches
         adam = Adam(self.learning_rate)
         idle = np.zeros(len(params["e"]), dtype=np.int64)
@@ -189,7 +193,7 @@ class CSR(LinearSparse):
     ) -> NDArray[np.intp]:
         if self.contrastive_weight and labels is None:
             return neighbourhood_batch(X, rng)
-        return rng.choice(len(X), min(_BATCH_ROWS, len(X)), replace=False)
+        return rng.choice(len(X), batch_size(len(X)), replace=False)
 
     def _targets(
         self, X: NDArray[np.float32], labels: NDArray[Any] | None

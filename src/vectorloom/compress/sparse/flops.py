@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.compress.contrastive import (
+    batch_size,
     contrast,
     neighbour_targets,
     neighbourhood_batch,
@@ -33,7 +34,6 @@ from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count, check_jobs
 from vectorloom.progress import progress
 
-_BATCH_ROWS = 512
 _DECODER_ROWS = 20_000
 _RIDGE = 1e-3  # of the decoder, in shares of the mean square of a unit
 
@@ -164,7 +164,7 @@ class FlopsSparse(LinearSparse):
         rng: np.random.Generator,
     ) -> None:
         mean, size = center_size
-        n_batches = max(1, round(len(X) / _BATCH_ROWS))
+        n_batches = max(1, round(len(X) / batch_size(len(X))))
         n_steps = self.n_epochs * n_batches
         adam = Adam(self.learning_rate)
         self.losses_ = np.zeros(self.n_epochs)
