@@ -106,7 +106,7 @@ CASES: list[Case] = [
     ),
     Case("Stein", lambda: vl.compress.Stein(8), loss=0.9, small=lambda: vl.compress.Stein(1)),
     Case("Stein-labels", lambda: vl.compress.Stein(12, order=2), loss=0.9, labels=True),
-    Case("Stein-elliptical", lambda: vl.compress.Stein(8, score="elliptical"), loss=0.9),
+    Case("Stein-elliptical", lambda: vl.compress.Stein(8, density="elliptical"), loss=0.9),
     Case(
         "GaussianLinear",
         lambda: vl.compress.GaussianLinear(4, batch_size=100, n_epochs=5),
