@@ -112,8 +112,8 @@ def resolve(method: Any, random_state: int) -> tuple[str, Compressor]:
         raise ParameterError(
             f"a method is a compressor or a recipe such as 'pca:192 | float8'; got {method!r}."
         )
-    if (isinstance(method, str) and "|" in method) or ":" in str(method):
-        return " ".join(str(method).split()), compressor
+    if isinstance(method, str) and ("|" in method or ":" in method):
+        return " | ".join(part.strip() for part in method.split("|")), compressor
     try:
         return to_text(compressor), compressor
     except ParameterError:  # no word of its own

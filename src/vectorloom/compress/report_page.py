@@ -222,4 +222,6 @@ def _percent(value: float) -> str:
 
 
 def _error(value: float) -> str:
-    return _DASH if math.isnan(value) else f"{value:.3g}" if value >= 1e-3 else f"{value:.0e}"
+    if math.isnan(value):
+        return _DASH
+    return f"{value:.3g}" if value >= 1e-3 or value == 0 else f"{value:.0e}"
