@@ -234,7 +234,10 @@ def _hold_codes(suite: Suite, rows: Sequence[Row], data: bench_data.Data | None)
             if row.quality is not None and row.quality.kept is not None and row.is_alive():
                 share = row.quality.kept / best if best else None
                 row.quality = replace(row.quality, of_baseline=share)
-                missed = row.quality.missed(dict(row.method.floor))
+                floor = dict(row.method.floor)
+                if best is None:  # left out by --only: nothing to hold it against
+                    floor.pop("of_baseline", None)
+                missed = row.quality.missed(floor)
                 if missed:
                     row.fail(missed)
     budget = math.ceil(suite.bits * data.dim / 8)
