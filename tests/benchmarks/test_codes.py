@@ -158,7 +158,7 @@ def test_what_cannot_be_filled_says_so() -> None:
 
 
 def test_the_suites_of_compression_are_there() -> None:
-    names = ["encode", "kmeans", "pca-fit", "pca-transform", "train"]
+    names = ["encode", "kmeans-1024", "kmeans-4096", "pca-fit", "pca-transform", "train"]
     names += [f"quality-{rate}bit" for rate in ("05", "1", "2", "4")]
     assert {f"suites/compress/{name}.toml" for name in names} <= set(known_suites())
     for rate in ("05", "1", "2", "4"):
