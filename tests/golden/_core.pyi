@@ -56,6 +56,56 @@ def kmeans(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), orde
 
 def assign(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centroids: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple: ...
 
+class LevelCodec:
+    """
+    Rows coded as mean + weight * (a * levels + b), see core/compress/levels.h.
+    """
+
+    def __init__(self, means: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], weight: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, bits: int, residual_bits: int = 0, factors: str = 'none', first_unit: float = 1.0, second_unit: float = 1.0) -> None: ...
+
+    @property
+    def row_bytes(self) -> int: ...
+
+    @property
+    def first_level_bytes(self) -> int: ...
+
+    def encode(self, vectors: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> NDArray[numpy.uint8]: ...
+
+    def decode(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> NDArray[numpy.float32]: ...
+
+    def norms(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> NDArray[numpy.float32]: ...
+
+    def row_factors(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> NDArray[numpy.float32]: ...
+
+    def scores(self, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], metric: str = 'ip', first_only: bool = False, n_jobs: int | None = None) -> NDArray[numpy.float32]: ...
+
+    def score_rows(self, query: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], rows: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], first_only: bool = False) -> NDArray[numpy.float32]: ...
+
+def pq_train(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_parts: int, n_codewords: int, n_iter: int = 25, seed: int = 0, max_rows: int = 0, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))]:
+    """Codebooks (n_parts, n_codewords, dim / n_parts) by Lloyd's iterations."""
+
+def pq_encode(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
+    """Codes of the nearest codewords, bit-packed, one row of bytes a vector."""
+
+def pq_decode(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """The codewords that codes stand for."""
+
+def pq_scores(tables: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: int = 8, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """
+    Sums (n_queries, n) of the entries of tables (n_queries, n_parts, n_codewords).
+    """
+
+def pq_pack4(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_parts: int) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
+    """4-bit codes in blocks of 32 rows."""
+
+def pq_unpack4(blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], n: int, n_parts: int) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
+    """Rows of blocks of 4-bit codes."""
+
+def pq_scan4(tables: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], n: int, n_jobs: int | None = None) -> tuple:
+    """
+    Scores from tables rounded to bytes, and the bound of the rounding for each query.
+    """
+
 def float8_encode(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], format: str, factor: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
     """Codes nearest to factor * x, ties to even, saturating."""
 
