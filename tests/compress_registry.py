@@ -56,6 +56,12 @@ CASES: list[Case] = [
     Case("LVQ-4", lambda: vl.compress.LVQ(4), loss=0.02, small=vl.compress.LVQ),
     Case("LVQ-4x8", lambda: vl.compress.LVQ(4, residual_bits=8), loss=1e-5),
     Case("Sign", lambda: vl.compress.Sign(), loss=0.5, small=vl.compress.Sign),
+    Case(
+        "OPQ-4", lambda: vl.compress.OPQ(4, bits=4), loss=0.4, small=lambda: vl.compress.OPQ(bits=2)
+    ),
+    Case(
+        "OPQ-plain", lambda: vl.compress.OPQ(8, emphasis=0.0, keep_norms=False, bits=6), loss=0.15
+    ),
     Case("PCA-uncentred", lambda: vl.compress.PCA(8, center=False), loss=0.6),
     Case("Truncate", lambda: vl.compress.Truncate(8), small=lambda: vl.compress.Truncate(1)),
     Case("Truncate-unit", lambda: vl.compress.Truncate(12, renormalize=True), loss=2.0),

@@ -3,6 +3,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "bindings/bindings.h"
 #include "compress/codebook_scan.h"
 #include "compress/pq.h"
+#include "compress/residual.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -179,6 +181,84 @@ nb::tuple scan4(const Books& tables, const Codes& blocks, std::int64_t n,
   return nb::make_tuple(answer, bounds);
 }
 
+AdditiveShape additive_shape(const Books& books) {
+  AdditiveShape shape;
+  shape.n_codebooks = static_cast<int>(books.shape(0));
+  shape.n_codewords = static_cast<int>(books.shape(1));
+  shape.dim = static_cast<std::int64_t>(books.shape(2));
+  if (books.size() == 0 || books.shape(1) > 256) {
+    refuse("codebooks must be (n_codebooks, 1..256 codewords, dim)");
+  }
+  return shape;
+}
+
+void check_rows(const Matrix& x, const AdditiveShape& shape) {
+  if (x.shape(1) != static_cast<std::size_t>(shape.dim)) {
+    refuse("rows have dimension " + std::to_string(x.shape(1)) + "; codebooks have " +
+           std::to_string(shape.dim));
+  }
+}
+
+Answer<float, 3> additive_learn(const Matrix& x, std::size_t n_codebooks, std::size_t n_codewords,
+                                int beam, int max_iter, int rounds, std::optional<int> n_jobs) {
+  AdditiveShape shape;
+  shape.dim = static_cast<std::int64_t>(x.shape(1));
+  shape.n_codebooks = static_cast<int>(n_codebooks);
+  shape.n_codewords = static_cast<int>(n_codewords);
+  if (x.size() == 0 || n_codebooks == 0 || n_codewords == 0 || n_codewords > 256 || beam < 1) {
+    refuse("training needs rows, codebooks, 1..256 codewords and a beam");
+  }
+  float* out = nullptr;
+  auto answer = make_answer<float, 3>({n_codebooks, n_codewords, x.shape(1)}, &out);
+  const nb::gil_scoped_release release;
+  additive_train(x.data(), static_cast<std::int64_t>(x.shape(0)), shape, {beam, max_iter, rounds},
+                 n_jobs.value_or(0), out);
+  return answer;
+}
+
+Answer<std::uint8_t, 2> additive_codes(const Matrix& x, const Books& books, int beam, int sweeps,
+                                       std::optional<int> n_jobs) {
+  const AdditiveShape shape = additive_shape(books);
+  check_rows(x, shape);
+  if (beam < 1) refuse("beam must be at least 1");
+  std::uint8_t* out = nullptr;
+  auto answer = make_answer<std::uint8_t, 2>({x.shape(0), books.shape(0)}, &out);
+  const nb::gil_scoped_release release;
+  additive_encode(x.data(), static_cast<std::int64_t>(x.shape(0)), shape, books.data(), beam,
+                  sweeps, n_jobs.value_or(0), out);
+  return answer;
+}
+
+Answer<float, 2> additive_sums(const Codes& codes, const Books& books, std::optional<int> n_jobs) {
+  const AdditiveShape shape = additive_shape(books);
+  if (codes.shape(1) != books.shape(0)) refuse("codes must have one column a codebook");
+  float* out = nullptr;
+  auto answer = make_answer<float, 2>({codes.shape(0), books.shape(2)}, &out);
+  const nb::gil_scoped_release release;
+  additive_decode(codes.data(), static_cast<std::int64_t>(codes.shape(0)), shape, books.data(),
+                  n_jobs.value_or(0), out);
+  return answer;
+}
+
+Answer<float, 3> additive_fit(const Matrix& x, const Codes& codes, const Books& books, int passes,
+                              std::optional<int> n_jobs) {
+  const AdditiveShape shape = additive_shape(books);
+  check_rows(x, shape);
+  if (codes.shape(1) != books.shape(0) || codes.shape(0) != x.shape(0)) {
+    refuse("codes must be (n, n_codebooks)");
+  }
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    if (codes.data()[i] >= shape.n_codewords) refuse("a code is beyond its codebook");
+  }
+  float* out = nullptr;
+  auto answer = make_answer<float, 3>({books.shape(0), books.shape(1), books.shape(2)}, &out);
+  std::copy_n(books.data(), books.size(), out);
+  const nb::gil_scoped_release release;
+  additive_refit(x.data(), static_cast<std::int64_t>(x.shape(0)), shape, codes.data(), passes,
+                 n_jobs.value_or(0), out);
+  return answer;
+}
+
 }  // namespace
 
 void bind_codebooks(nb::module_& m) {
@@ -191,6 +271,16 @@ void bind_codebooks(nb::module_& m) {
         "The codewords that codes stand for.");
   m.def("pq_scores", &scores, "tables"_a, "codes"_a, "bits"_a = 8, "n_jobs"_a = nb::none(),
         "Sums (n_queries, n) of the entries of tables (n_queries, n_parts, n_codewords).");
+  m.def("additive_train", &additive_learn, "X"_a, "n_codebooks"_a, "n_codewords"_a, "beam"_a,
+        "max_iter"_a, "rounds"_a, "n_jobs"_a = nb::none(),
+        "Codebooks (n_codebooks, n_codewords, dim) whose sums come near the rows, which must be in "
+        "random order.");
+  m.def("additive_encode", &additive_codes, "X"_a, "codebooks"_a, "beam"_a, "sweeps"_a = 0,
+        "n_jobs"_a = nb::none(), "One byte a codebook: the sums a beam search finds.");
+  m.def("additive_decode", &additive_sums, "codes"_a, "codebooks"_a, "n_jobs"_a = nb::none(),
+        "The sums that codes stand for.");
+  m.def("additive_refit", &additive_fit, "X"_a, "codes"_a, "codebooks"_a, "passes"_a,
+        "n_jobs"_a = nb::none(), "Codebooks moved towards the least squares fit of given codes.");
   m.def("pq_pack4", &pack4, "codes"_a, "n_parts"_a, "4-bit codes in blocks of 32 rows.");
   m.def("pq_unpack4", &unpack4, "blocks"_a, "n"_a, "n_parts"_a, "Rows of blocks of 4-bit codes.");
   m.def("pq_scan4", &scan4, "tables"_a, "blocks"_a, "n"_a, "n_jobs"_a = nb::none(),
