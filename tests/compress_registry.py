@@ -161,6 +161,12 @@ CASES: list[Case] = [
         loss=1.5,
         small=lambda: vl.compress.CoordinatedSampling(1),
     ),
+    Case(
+        "TLDR",
+        lambda: vl.compress.TLDR(8, n_hidden=32, n_outputs=32, n_steps=20),
+        loss=1.0,
+        small=lambda: vl.compress.TLDR(1, n_hidden=8, n_outputs=8, n_steps=2),
+    ),
 ]
 
 

@@ -53,6 +53,12 @@ def test_no_power_is_pca():
     assert np.allclose(Whitening(4, power=0.0).fit_transform(X), PCA(4).fit_transform(X), atol=1e-3)
 
 
+def test_without_centring_second_moments_become_the_identity():
+    X = crowded()
+    Z = Whitening(center=False, eps=0).fit_transform(X)
+    assert np.allclose(Z.T @ Z / (len(X) - 1), np.eye(12), atol=5e-3)
+
+
 def test_zca_moves_the_vectors_less_than_pca_whitening():
     X = crowded()
     centred = X - X.mean(axis=0)

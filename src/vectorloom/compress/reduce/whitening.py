@@ -27,7 +27,7 @@ class Whitening(ReducedGeometry):
 
     For sentence and word vectors that crowd in a narrow cone: cosines become telling after it.
     Vectors of a model trained with a contrastive loss are spread already, and full whitening hurts
-    them by raising directions of noise; a `power` of 0.25 is often better there than 0.5 or 0.
+    them by raising directions of noise; ``power=0.1, center=False`` is often better there.
 
     Parameters
     ----------
@@ -38,6 +38,10 @@ class Whitening(ReducedGeometry):
         them are kept and `n_components` must be None.
     power : float, default=0.5
         p above: 0.5 whitens in full, 0 only centres and rotates.
+    center : bool, default=True
+        Subtract the mean. Without, second moments are whitened and the mean is one direction among
+        others, made as weak as they are: right for queries whose mean is not that of the data, as
+        questions against passages, which centring on the data would move apart.
     eps : float, default=1e-6
         s above: mixes this share of the mean variance into each direction, so that those without
         variance (constant or duplicate dimensions) are not blown up.
@@ -46,7 +50,7 @@ class Whitening(ReducedGeometry):
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, dim), float32
-    mean_ : ndarray of shape (dim,), float32
+    mean_ : ndarray of shape (dim,), float32, or None
     inverse_components_ : ndarray of shape (n_components_, dim), float32
         Rows of the decoder.
     variances_ : ndarray of shape (dim,), float64
@@ -97,12 +101,14 @@ class Whitening(ReducedGeometry):
         *,
         kind: str = "pca",
         power: float = 0.5,
+        center: bool = True,
         eps: float = 1e-6,
         n_jobs: int | None = None,
     ) -> None:
         self.n_components = n_components
         self.kind = kind
         self.power = power
+        self.center = center
         self.eps = eps
         self.n_jobs = n_jobs
 
@@ -110,7 +116,7 @@ class Whitening(ReducedGeometry):
         jobs = check_jobs(self.n_jobs)
         n, dim = X.shape
         k = self._checked(n, dim)
-        mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if self.center else None
         variances, directions = np.linalg.eigh(gram(X, mean, jobs) / (n - 1))
         variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1]
         widths = whitening_widths(variances, self.power, self.eps)[:k]
