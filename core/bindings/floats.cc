@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Short floating-point codes: float16, bfloat16, float8.
+// Codes of one number at a time: float16, bfloat16, float8, and levels at will.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -13,6 +13,7 @@
 #include "base/errors.h"
 #include "bindings/bindings.h"
 #include "compress/float8.h"
+#include "compress/nonuniform.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -157,6 +158,37 @@ Answer<float> float16_scores(const Matrix<float>& queries, const Matrix<std::uin
   return answer;
 }
 
+void check_levels(std::int64_t came, std::int64_t needed, const char* what) {
+  if (came == needed) return;
+  throw Error(ErrorKind::kShape, std::string(what) + ": " + std::to_string(came) +
+                                     " values came, the bits ask for " + std::to_string(needed));
+}
+
+Answer<std::uint8_t> levels_encode(const Matrix<float>& x, const Vector<std::uint8_t>& bits,
+                                   const Vector<float>& thresholds, std::optional<int> n_jobs) {
+  const LevelLayout layout(bits.data(), static_cast<std::int64_t>(bits.shape(0)));
+  check_levels(width_of(x), layout.dim(), "x");
+  check_levels(static_cast<std::int64_t>(thresholds.shape(0)), layout.n_thresholds(), "thresholds");
+  std::uint8_t* out = nullptr;
+  auto answer =
+      make_answer<std::uint8_t>(x.shape(0), static_cast<std::size_t>(layout.row_bytes()), &out);
+  const nb::gil_scoped_release release;
+  encode_levels(layout, thresholds.data(), x.data(), rows_of(x), out, n_jobs.value_or(0));
+  return answer;
+}
+
+Answer<float> levels_decode(const Matrix<std::uint8_t>& codes, const Vector<std::uint8_t>& bits,
+                            const Vector<float>& levels, std::optional<int> n_jobs) {
+  const LevelLayout layout(bits.data(), static_cast<std::int64_t>(bits.shape(0)));
+  check_levels(width_of(codes), layout.row_bytes(), "codes");
+  check_levels(static_cast<std::int64_t>(levels.shape(0)), layout.n_levels(), "levels");
+  float* out = nullptr;
+  auto answer = make_answer<float>(codes.shape(0), bits.shape(0), &out);
+  const nb::gil_scoped_release release;
+  decode_levels(layout, levels.data(), codes.data(), rows_of(codes), out, n_jobs.value_or(0));
+  return answer;
+}
+
 }  // namespace
 
 void bind_floats(nb::module_& m) {
@@ -173,6 +205,10 @@ void bind_floats(nb::module_& m) {
         "float16 or bfloat16 to float32.");
   m.def("float16_scores", &float16_scores, "queries"_a, "codes"_a, "kind"_a, "metric"_a,
         "n_jobs"_a = nb::none(), "float32 queries against float16 or bfloat16 rows.");
+  m.def("nonuniform_encode", &levels_encode, "x"_a, "bits"_a, "thresholds"_a,
+        "n_jobs"_a = nb::none(), "Rank of each value among its dimension's thresholds, packed.");
+  m.def("nonuniform_decode", &levels_decode, "codes"_a, "bits"_a, "levels"_a,
+        "n_jobs"_a = nb::none(), "The level of each code.");
 }
 
 }  // namespace vl
