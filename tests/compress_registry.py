@@ -48,6 +48,23 @@ CASES: list[Case] = [
         loss=0.005,
         small=lambda: vl.compress.Float8("e5m2"),
     ),
+    Case("NonUniform", lambda: vl.compress.NonUniform(4), loss=0.02, small=vl.compress.NonUniform),
+    Case(
+        "NonUniform-shared",
+        lambda: vl.compress.NonUniform(3, levels="shared", n_outliers=1, qnorm=True),
+        loss=0.06,
+        queries=True,
+    ),
+    Case(
+        "MixedBits",
+        lambda: vl.compress.MixedBits(),
+        loss=0.02,
+        small=lambda: vl.compress.MixedBits(high_fraction=0.5),
+    ),
+    Case("MixedBits-2", lambda: vl.compress.MixedBits(2, rotate=False), loss=0.4, queries=True),
+    Case(
+        "Conditional", lambda: vl.compress.Conditional(), loss=0.02, small=vl.compress.Conditional
+    ),
     Case("PQ-4", lambda: vl.compress.PQ(4, bits=4), loss=0.4, small=lambda: vl.compress.PQ(bits=2)),
     Case("PQ-8x7", lambda: vl.compress.PQ(8, bits=7), loss=0.05),
     Case("Scalar-8", lambda: vl.compress.Scalar(8), loss=1e-4, small=vl.compress.Scalar),

@@ -65,9 +65,7 @@ def test_the_rotation_makes_the_axes_of_a_group_alike() -> None:
     plain, turned = (
         vl.compress.MixedBits(rotate=rotate, high_fraction=1 / 2).fit(X) for rotate in (False, True)
     )
-    spread = [
-        np.ptp(((X - c.mean_) @ c.components_[:32].T).std(axis=0)) for c in (plain, turned)
-    ]
+    spread = [np.ptp(((X - c.mean_) @ c.components_[:32].T).std(axis=0)) for c in (plain, turned)]
     assert spread[1] < 0.6 * spread[0]
 
 
@@ -88,7 +86,7 @@ def test_decoded_vectors_have_the_length_of_the_original(unit: bool) -> None:
     lengths = np.linalg.norm(X, axis=1)
     assert np.allclose(np.linalg.norm(decoded, axis=1), lengths, rtol=1e-3)
     loose = roundtrip(vl.compress.MixedBits(1, keep_length="never").fit(X), X)
-    assert (np.linalg.norm(loose, axis=1) < lengths).mean() > 0.95  # centroids shrink
+    assert np.linalg.norm(loose, axis=1).mean() < 0.98 * lengths.mean()  # centroids shrink
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

@@ -3,9 +3,9 @@
 
     W = argmin Σ |(y - ȳ) - W (g - ḡ)|² + α |W|²,   r = y - ȳ - W (g - ḡ),   y' = ȳ + W (g - ḡ) + r'
 
-g is a vector known wherever y is decoded: of the older model version, another field, the parent chunk,
-or a coarser code of the same item. At equal bits the error falls by the share of the variance of y
-that g predicts.
+g is a vector known wherever y is decoded: of the older model version, another field, the parent
+chunk, or a coarser code of the same item. At equal bits the error falls by the share of the
+variance of y that g predicts.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Conditional(Compressor):
     ----------
     code_ : Compressor
         The fitted copy of `code`.
-    weights_ : ndarray of shape (dim, dim_given), float32
-        Empty, (dim, 0), when fitted without related vectors.
-    mean_ : ndarray of shape (dim,), float32
-    given_mean_ : ndarray of shape (dim_given,), float32
+    weights_ : ndarray of shape (dim, dim_given), float32, or None
+        None, like the means, when fitted without related vectors.
+    mean_ : ndarray of shape (dim,), float32, or None
+    given_mean_ : ndarray of shape (dim_given,), float32, or None
     explained_ : float
         Share of the sample's variance that the prediction explains.
 
@@ -89,6 +89,10 @@ class Conditional(Compressor):
     """
 
     _uses_queries = True
+
+    mean_: NDArray[np.float32] | None
+    given_mean_: NDArray[np.float32] | None
+    weights_: NDArray[np.float32] | None
 
     def __init__(self, code: Compressor | None = None, *, alpha: float = 1e-3) -> None:
         self.code = code
@@ -138,34 +142,30 @@ class Conditional(Compressor):
         if given is None:
             return super().scores(queries, codes, metric)
         queries = self.transform_queries(queries, metric)
-        related = as_dense(given, name="given", dim=len(self.given_mean_))
-        decoded = self.inverse_transform(codes, given=related)
+        decoded = self.inverse_transform(codes, given=given)
         return dense_scores(unit(queries) if metric == "cosine" else queries, decoded, metric)
 
     # ------------------------------------------------------------------ the contract's hooks
 
     def _fit(self, X: NDArray[np.float32], y: Any, queries: NDArray[np.float32] | None) -> None:
-        code = NonUniform() if self.code is None else self.code
+        code: Any = NonUniform() if self.code is None else self.code
         if not isinstance(code, Compressor) or code.output != "codes":
             raise ParameterError(
                 f"code must be a compressor that returns codes; got {code!r}. Put reducers before "
                 "this one in a chain."
             )
-        if isinstance(self.alpha, bool) or not (
-            isinstance(self.alpha, int | float | np.number) and self.alpha >= 0
-        ):
-            raise ParameterError(f"alpha must be a number of at least 0; got {self.alpha!r}.")
+        alpha: Any = self.alpha
+        if not (isinstance(alpha, int | float | np.number) and alpha >= 0):
+            raise ParameterError(f"alpha must be a number of at least 0; got {alpha!r}.")
         self._fit_prediction(X, getattr(self, "_given", None))
         rest = X - self._predicted(getattr(self, "_given", None), len(X))
         total = float(np.square(X - X.mean(axis=0), dtype=np.float64).sum())
         left = float(np.square(rest - rest.mean(axis=0), dtype=np.float64).sum())
-        self.explained_ = 1 - left / total if total > 0 and self.weights_.size else 0.0
+        self.explained_ = 1 - left / total if total > 0 and self.weights_ is not None else 0.0
         self.code_ = copy.deepcopy(code).fit(rest, None, queries)
 
     def _fit_prediction(self, X: NDArray[np.float32], given: Any) -> None:
-        self.mean_ = np.zeros(X.shape[1], np.float32)
-        self.given_mean_ = np.zeros(0, np.float32)
-        self.weights_ = np.zeros((X.shape[1], 0), np.float32)
+        self.mean_, self.given_mean_, self.weights_ = None, None, None
         if given is None:
             return
         related = as_dense(given, name="given")
@@ -188,7 +188,7 @@ class Conditional(Compressor):
 
     def _predicted(self, given: Any, n: int) -> Any:
         """Return ȳ + W (g - ḡ), or 0 where no related vectors are part of the fit."""
-        if not self.weights_.shape[1]:
+        if self.weights_ is None or self.mean_ is None or self.given_mean_ is None:
             if given is None:
                 return np.float32(0)
             raise ParameterError(
@@ -201,7 +201,9 @@ class Conditional(Compressor):
             )
         related = as_dense(given, name="given", dim=len(self.given_mean_))
         if len(related) != n:
-            raise ShapeError(f"given must have one row for each of the {n} rows; got {len(related)}.")
+            raise ShapeError(
+                f"given must have one row for each of the {n} rows; got {len(related)}."
+            )
         return matmul(related - self.given_mean_, self.weights_) + self.mean_
 
     def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -209,7 +211,7 @@ class Conditional(Compressor):
 
     def _inverse(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         rest = np.asarray(self.code_._inverse(codes), np.float32)
-        return rest + self._predicted(None, len(codes))
+        return np.asarray(rest + self._predicted(None, len(codes)))
 
     def _bytes(self) -> int:
         return int(self.code_.bytes_per_vector_)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""More bits where the variance is: principal axes, groups of equal bits, a rotation in each group.
+"""More bits where the variance is: principal axes, groups of equal bits, rotations inside.
 
-    z = R Vᵀ (x - m),   code_i = nearest of 2^b_i levels of z_i,   x' = |x| u / |u|,  u = m + V Rᵀ z'
+    z = R Vᵀ (x - m),   code_i = nearest of 2^b_i levels of z_i
+    u = m + V Rᵀ z',    x' = |x| u / |u|
 
-V are the principal axes, strongest first; axes with equal b_i form a group, and R rotates each group
-by a random orthogonal matrix, so that no axis of a group is larger or heavier-tailed than another.
-Bits are `high_bits` for the first axes and `low_bits` for the rest, or shared out to a budget: each
-bit goes to the axis where it lowers Σ λ_i sqrt(E q_i²) D(b_i) most, where λ_i is the variance, q the
-queries and D(b) the distortion of the best b-bit quantizer of a Gaussian.
+V are the principal axes, strongest first; axes with equal b_i form a group, and R rotates each
+group by a random orthogonal matrix, so that no axis of a group is larger or heavier-tailed than
+another. Bits are `high_bits` for the first axes and `low_bits` for the rest, or shared out to a
+budget: each bit goes to the axis where it lowers Σ λ_i sqrt(E q_i²) D(b_i) most, where λ_i is the
+variance, q the queries and D(b) the distortion of the best b-bit quantizer of a Gaussian.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from vectorloom.compress.quantize.nonuniform import lloyd
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
 
-# Mean squared error of the best quantizer with 2^b levels of a standard Gaussian: Max 1960, table I,
-# to b = 5; from there the high-rate law sqrt(3) pi / 2 * 4^-b.
+# Mean squared error of the best quantizer with 2^b levels of a standard Gaussian: Max 1960, table
+# I, to b = 5; from there the high-rate law sqrt(3) pi / 2 * 4^-b.
 _DISTORTION = (1.0, 0.3634, 0.1175, 0.03454, 0.009497, 0.002499, 6.6e-4, 1.66e-4, 4.15e-5)
 _MAX_BITS = 8
 # Lengths count as equal, and are not stored, when they differ by less than this share.
@@ -165,8 +166,9 @@ class MixedBits(Compressor):
         """Return the bits of each axis."""
         if self.bits_per_dim is None:
             for name in ("high_bits", "low_bits"):
-                if check_count(name, getattr(self, name), at_least=0) > _MAX_BITS:
-                    raise ParameterError(f"{name} must be between 0 and 8; got {self.high_bits}.")
+                value = getattr(self, name)
+                if check_count(name, value, at_least=0) > _MAX_BITS:
+                    raise ParameterError(f"{name} must be between 0 and 8; got {value}.")
             if not 0 < self.high_fraction <= 1 or self.high_bits < max(1, self.low_bits):
                 raise ParameterError(
                     "the strong axes need a share in (0, 1] and at least as many bits as the weak "
@@ -222,9 +224,7 @@ class MixedBits(Compressor):
     def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
         lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)) / self.length_
         Z = self._project(X)
-        packed = np.asarray(
-            _core.nonuniform_encode(Z, self.bits_, self.thresholds_, self.n_jobs)
-        )
+        packed = np.asarray(_core.nonuniform_encode(Z, self.bits_, self.thresholds_, self.n_jobs))
         if self.stores_length_:
             limit = float(np.finfo(np.float16).max)
             stored = np.minimum(lengths, limit).astype("<f2")[:, None]
@@ -259,7 +259,7 @@ class MixedBits(Compressor):
         rows = matmul(Z, np.ascontiguousarray(self.components_.T), self.n_jobs) + self.mean_
         if lengths is not None:
             rows = unit(rows) * lengths[:, None]
-        return rows
+        return np.asarray(rows)
 
     def _bytes(self) -> int:
         packed = -(-int(self.bits_.sum()) // 8)
@@ -268,7 +268,10 @@ class MixedBits(Compressor):
     def _scores(
         self, queries: NDArray[np.float32], codes: NDArray[np.uint8], metric: str
     ) -> NDArray[np.float32]:
-        """Score in the space of the codes: q·u = (V q)·z' + q·m and |u|² = |z'|² + 2 z'·Vm + |m|²."""
+        """Score in the space of the codes, with C the components.
+
+        q·u = (C q)·z' + q·m and |u|² = |z'|² + 2 z'·(C m) + |m|², so nothing is decoded to `dim`.
+        """
         mapped = matmul(queries, self.components_, self.n_jobs)
         offset = queries @ self.mean_
         centre = self.components_ @ self.mean_

@@ -151,9 +151,7 @@ class NonUniform(Compressor):
             )
 
     def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
-        packed = np.asarray(
-            _core.nonuniform_encode(X, self.bits_, self.thresholds_, self.n_jobs)
-        )
+        packed = np.asarray(_core.nonuniform_encode(X, self.bits_, self.thresholds_, self.n_jobs))
         if not self.n_outliers:
             return packed
         error = np.abs(X - self._decode_levels(packed))
@@ -223,7 +221,9 @@ def lloyd(
     below = np.concatenate([[0.0], np.cumsum(mass)])
     sums = np.concatenate([[0.0], np.cumsum(mass * rising)])
     quantiles = (np.arange(k) + 0.5) / k * below[-1]
-    levels = rising[np.minimum(np.searchsorted(below[1:], quantiles), len(rising) - 1)]
+    levels: NDArray[np.float64] = rising[
+        np.minimum(np.searchsorted(below[1:], quantiles), len(rising) - 1)
+    ]
     edges = np.zeros(0, np.int64)
     for _ in range(_MAX_ITERATIONS):
         inner = np.searchsorted(rising, (levels[1:] + levels[:-1]) / 2, side="right")
