@@ -57,7 +57,7 @@ void set_init(const std::variant<std::string, FloatMatrix>& init, std::int64_t d
 // (centroids float32 (k, dim), labels int32 (n,), inertia, n_iter, n_used, history).
 nb::tuple kmeans_of(const FloatMatrix& rows, std::int64_t k,
                     const std::variant<std::string, FloatMatrix>& init, int max_iter, double tol,
-                    std::uint64_t seed, double max_ratio, bool spherical,
+                    std::uint64_t seed, double max_ratio, bool spherical, double relaxation,
                     const std::optional<DoubleVector>& weights,
                     std::int64_t max_points_per_centroid,
                     const std::optional<nb::callable>& progress, std::optional<int> n_jobs) {
@@ -69,6 +69,7 @@ nb::tuple kmeans_of(const FloatMatrix& rows, std::int64_t k,
   options.tol = tol;
   options.seed = seed;
   options.max_ratio = max_ratio;
+  options.relaxation = relaxation;
   options.spherical = spherical;
   options.max_points_per_centroid = max_points_per_centroid;
   options.n_jobs = n_jobs.value_or(0);
@@ -122,8 +123,8 @@ nb::tuple assign_rows(const FloatMatrix& rows, const FloatMatrix& centroids,
 void bind_select(nb::module_& m) {
   m.def("kmeans", &kmeans_of, "rows"_a, "k"_a, "init"_a = "k-means++", "max_iter"_a = 25,
         "tol"_a = 0.0, "seed"_a = 0, nb::kw_only(), "max_ratio"_a = 0.0, "spherical"_a = false,
-        "weights"_a = nb::none(), "max_points_per_centroid"_a = 0, "progress"_a = nb::none(),
-        "n_jobs"_a = nb::none());
+        "relaxation"_a = 1.9, "weights"_a = nb::none(), "max_points_per_centroid"_a = 0,
+        "progress"_a = nb::none(), "n_jobs"_a = nb::none());
   m.def("assign", &assign_rows, "rows"_a, "centroids"_a, "n_jobs"_a = nb::none());
 }
 

@@ -18,6 +18,10 @@
 namespace vl {
 namespace {
 
+// Centroids that start on rows have far to go to their means, and past them would be too far.
+constexpr double kFirstRelaxation = 0.8;
+constexpr double kRelaxationStep = 0.2;  // an iteration
+
 constexpr std::uint32_t kStreamSample = 0x6b6d0003;
 
 void check(std::int64_t n, std::int64_t dim, const KMeansOptions& options) {
@@ -76,16 +80,23 @@ KMeansResult train(const FloatRows& rows, const KMeansOptions& options, int n_th
     nearest->move(centroids, options.k, labels);
     if (most < rows.n) balance(rows, centroids, options.k, most, n_threads, labels);
   };
+  double relaxation = 1.0;  // of the last step
   for (int iteration = 1; iteration <= options.max_iter; ++iteration) {
     place();
     const std::int64_t changed = means.update(labels);
-    if (changed == 0) break;
+    if (changed == 0 && relaxation == 1.0) break;
+    result.history.push_back(means.inertia(centroids));
     means.fill_empty(centroids, labels);
-    const double moved = means.write(options.spherical, centroids);
+    relaxation = iteration == options.max_iter || changed == 0
+                     ? 1.0
+                     : std::min(options.relaxation, kFirstRelaxation + kRelaxationStep * iteration);
+    const double moved = means.write(relaxation, options.spherical, centroids);
     result.n_iter = iteration;
-    result.history.push_back(means.inertia());
     if (options.progress) options.progress(iteration, result.history.back());
-    if (moved <= enough) break;
+    if (moved <= enough) {
+      means.write(1.0, options.spherical, centroids);
+      break;
+    }
   }
   place();
   // Clusters that the last move emptied; with fewer distinct rows than clusters some stay empty.
@@ -95,7 +106,7 @@ KMeansResult train(const FloatRows& rows, const KMeansOptions& options, int n_th
     const std::int64_t before = means.used();
     means.fill_empty(centroids, labels);
     if (means.used() == before) break;
-    means.write(options.spherical, centroids);
+    means.write(1.0, options.spherical, centroids);
     place();
     means.update(labels);
   }

@@ -128,7 +128,7 @@ std::int64_t Means::update(const std::int32_t* labels) {
   return changed;
 }
 
-void Means::fill_empty(const float* centroids, std::int32_t* labels) {
+void Means::fill_empty(float* centroids, std::int32_t* labels) {
   std::vector<std::int32_t> empty;
   for (std::int64_t c = 0; c < k_; ++c) {
     if (counts_[c] == 0) empty.push_back(static_cast<std::int32_t>(c));
@@ -151,28 +151,32 @@ void Means::fill_empty(const float* centroids, std::int32_t* labels) {
     if (!(squared[r] > 0.0)) break;
     if (left[labels[r]] < 2 || (weights_ != nullptr && !(weights_[r] > 0.0))) continue;
     --left[labels[r]];
+    std::copy_n(rows_.row(r), rows_.dim, centroids + empty[filled] * rows_.dim);
     labels[r] = empty[filled++];
   }
   update(labels);
 }
 
-double Means::write(bool spherical, float* centroids) const {
+double Means::write(double relaxation, bool spherical, float* centroids) const {
   std::vector<double> moves(static_cast<std::size_t>(k_), 0.0);
   constexpr std::int64_t kClusters = 64;
   parallel_for((k_ + kClusters - 1) / kClusters, n_threads_, [&](std::int64_t task, int) {
+    std::vector<double> next(static_cast<std::size_t>(rows_.dim));
     for (std::int64_t c = task * kClusters; c < std::min(k_, (task + 1) * kClusters); ++c) {
       if (counts_[c] == 0 || !(mass_[c] > 0.0)) continue;
       const double* sum = sums_.data() + c * rows_.dim;
       float* out = centroids + c * rows_.dim;
       double square = 0.0;
       for (std::int64_t d = 0; d < rows_.dim; ++d) {
+        const double old = static_cast<double>(out[d]);
         const double mean = center_[d] + sum[d] / mass_[c];
-        square += mean * mean;
+        next[d] = relaxation == 1.0 ? mean : old + relaxation * (mean - old);
+        square += next[d] * next[d];
       }
       if (spherical && !(square > 0.0)) continue;
       const double factor = spherical ? 1.0 / std::sqrt(square) : 1.0;
       for (std::int64_t d = 0; d < rows_.dim; ++d) {
-        const auto value = static_cast<float>(factor * (center_[d] + sum[d] / mass_[c]));
+        const auto value = static_cast<float>(factor * next[d]);
         const double move = static_cast<double>(value) - static_cast<double>(out[d]);
         moves[c] += move * move;
         out[d] = value;
@@ -184,15 +188,20 @@ double Means::write(bool spherical, float* centroids) const {
   return moved;
 }
 
-// sum w |x - m_c|^2 = sum w |x - center|^2 - sum_c mass_c |m_c - center|^2.
-double Means::inertia() const {
+// With z = center and m_c the mean of cluster c:
+//   sum w |x - c|^2 = sum w |x - z|^2 + sum_c mass_c (|m_c - c|^2 - |m_c - z|^2).
+double Means::inertia(const float* centroids) const {
   double gain = 0.0;
   for (std::int64_t c = 0; c < k_; ++c) {
     if (!(mass_[c] > 0.0)) continue;
     const double* sum = sums_.data() + c * rows_.dim;
     double square = 0.0;
-    for (std::int64_t d = 0; d < rows_.dim; ++d) square += sum[d] * sum[d];
-    gain += square / mass_[c];
+    for (std::int64_t d = 0; d < rows_.dim; ++d) {
+      const double mean = sum[d] / mass_[c];
+      const double left = mean + center_[d] - static_cast<double>(centroids[c * rows_.dim + d]);
+      square += mean * mean - left * left;
+    }
+    gain += mass_[c] * square;
   }
   return std::max(0.0, squares_ - gain);
 }

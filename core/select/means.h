@@ -21,14 +21,16 @@ class Means {
   // Gives clusters without rows the rows farthest from their centroids and changes `labels`
   // accordingly. Rows that lie on their centroid are left alone, so with fewer distinct rows than
   // clusters some stay empty.
-  void fill_empty(const float* centroids, std::int32_t* labels);
+  // Their centroids become these rows.
+  void fill_empty(float* centroids, std::int32_t* labels);
 
-  // Writes the mean of each cluster that has weight; the others keep their centroid. `spherical`
-  // scales means to unit length. Returns the sum of the centroids' squared moves.
-  double write(bool spherical, float* centroids) const;
+  // Moves the centroid of each cluster that has weight towards, or past, its mean:
+  //   c += relaxation (mean - c);
+  // `spherical` scales to unit length then. Returns the sum of the squared moves.
+  double write(double relaxation, bool spherical, float* centroids) const;
 
-  // sum w |x - mean|^2 of the labels taken over last.
-  double inertia() const;
+  // sum w |x - c|^2 of the labels taken over last.
+  double inertia(const float* centroids) const;
   std::int64_t used() const;
   const std::vector<std::int64_t>& counts() const { return counts_; }
   double mean_variance() const;  // of the rows' dimensions

@@ -55,6 +55,8 @@ std::unique_ptr<Nearest> make_direct_nearest(const FloatRows& rows, int n_thread
 std::unique_ptr<Nearest> make_nearest(const FloatRows& rows, std::int64_t k, int n_threads) {
   constexpr std::int64_t kFew = 4;  // centroids
   if (k <= kFew) return make_direct_nearest(rows, n_threads);
+  constexpr std::int64_t kLaneDims = 16;
+  if (rows.dim <= kLaneDims) return make_lane_nearest(rows, n_threads);
   return make_screen_nearest(rows, n_threads);
 }
 

@@ -37,6 +37,9 @@ std::unique_ptr<Nearest> make_direct_nearest(const FloatRows& rows, int n_thread
 // By int8 block products with bounds.
 std::unique_ptr<Nearest> make_screen_nearest(const FloatRows& rows, int n_threads);
 
+// By float32 products of rows side by side, for few dimensions.
+std::unique_ptr<Nearest> make_lane_nearest(const FloatRows& rows, int n_threads);
+
 // squared[r] = |row r - centroid labels[r]|^2, exact.
 void own_distances(const FloatRows& rows, const float* centroids, const std::int32_t* labels,
                    int n_threads, double* squared);

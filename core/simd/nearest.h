@@ -28,10 +28,21 @@ using NearestScreen = std::int64_t (*)(const NearestRows& rows, const std::int32
                                        const PanelPair& pair, int groups, float* top,
                                        PanelHit* out);
 
+inline constexpr int kLaneRows = 32;  // rows side by side in two lines of sixteen lanes
+inline constexpr int kLaneStep = 4;   // lists of centroids are multiples of this
+
+// For 32 rows (value d of row i at rows[d * 32 + i]) and the listed centroids (row-major, float32):
+//   value = bias[c] + x . c;  per row the largest value, its centroid, and the second largest.
+// Few dimensions only: rows stay in registers and centroids are broadcast.
+using NearestLanes = void (*)(const float* rows, int dim, const float* centroids, const float* bias,
+                              const std::int32_t* list, int n_list, float* best, float* second,
+                              std::int32_t* index);
+
 struct NearestKernels {
   SimdLevel level;
   int int8_row_max;  // largest magnitude of a row's code: 127, or 63 where pairs could saturate
   NearestScreen screen;
+  NearestLanes lanes;
 };
 
 // The best kernels at or below `level`.

@@ -63,7 +63,7 @@ def lloyd(X: Array, centers: Array, max_iter: int) -> tuple[Array, Array]:
 
 def test_four_points_worked_by_hand() -> None:
     """{0, 1, 9, 11} from (0, 1): {0} {1, 9, 11} -> {0, 1} {9, 11} -> means 0.5 and 10."""
-    km = KMeans(2, init=[[0.0], [1.0]], tol=0).fit([[0.0], [1.0], [9.0], [11.0]])
+    km = KMeans(2, init=[[0.0], [1.0]], tol=0, relaxation=1).fit([[0.0], [1.0], [9.0], [11.0]])
     np.testing.assert_array_equal(km.labels_, [0, 0, 1, 1])
     np.testing.assert_array_equal(km.cluster_centers_, [[0.5], [10.0]])
     assert km.inertia_ == 0.25 + 0.25 + 1 + 1
@@ -81,7 +81,7 @@ def test_a_row_between_two_centroids_goes_to_the_lower_number() -> None:
 def test_iterations_are_those_of_a_plain_lloyd(n: int, dim: int, k: int) -> None:
     X = blobs(n, dim, 3, spread=9.0)
     start = X[:: n // k][:k].copy()
-    centers, labels, *_ = _core.kmeans(X, k, start, 4)
+    centers, labels, *_ = _core.kmeans(X, k, start, 4, relaxation=1.0)
     expected_centers, expected_labels = lloyd(X, start, 4)
     np.testing.assert_array_equal(labels, expected_labels)
     np.testing.assert_allclose(centers, expected_centers, rtol=1e-6, atol=1e-6)
@@ -108,7 +108,17 @@ def test_labels_are_nearest_and_inertia_is_true_and_never_rises(
     np.testing.assert_allclose(inertia, truth.min(axis=1).sum(), rtol=1e-12)
     assert n_used == k
     assert np.all(np.diff(history) <= 1e-9 * history[0])
-    assert inertia <= history[-1] * (1 + 1e-6)
+    assert inertia <= history[-1]
+    start = X[:k].astype(np.float64)
+    np.testing.assert_allclose(
+        _core.kmeans(X, k, X[:k].copy(), 1)[5], [squared_distances(X, start).min(axis=1).sum()]
+    )
+
+
+def test_steps_past_the_mean_end_lower_than_as_many_steps_to_it() -> None:
+    X = np.random.default_rng(5).standard_normal((6000, 6)).astype(np.float32)
+    to, past = (_core.kmeans(X, 100, "random", 15, relaxation=r)[2] for r in (1.0, 1.9))
+    assert past < 0.998 * to
 
 
 @pytest.mark.parametrize(("n", "dim", "k"), SHAPES)
@@ -279,6 +289,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         ({"max_iter": 0}, "max_iter"),
         ({"n_init": 0}, "n_init"),
         ({"tol": -1.0}, "tol"),
+        ({"relaxation": 2.0}, "relaxation"),
         ({"balanced": 0.9}, "balanced"),
         ({"n_jobs": 0}, "n_jobs"),
         ({"max_points_per_centroid": 0}, "max_points_per_centroid"),

@@ -47,6 +47,22 @@ struct Nearest256 {
     four = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(four, _mm_shuffle_ps(four, four, 1)));
   }
+  using Index = Wide;  // bits of int32
+  static Index none() { return set1(0.0F); }
+  static void take_half(__m256 value, __m256 number, __m256& best, __m256& second, __m256& index) {
+    second = _mm256_max_ps(second, _mm256_min_ps(value, best));
+    index = _mm256_blendv_ps(index, number, _mm256_cmp_ps(value, best, _CMP_GT_OQ));
+    best = _mm256_max_ps(value, best);
+  }
+  static void take(Float value, std::int32_t number, Float& best, Float& second, Index& index) {
+    const __m256 bits = _mm256_castsi256_ps(_mm256_set1_epi32(number));
+    take_half(value.low, bits, best.low, second.low, index.low);
+    take_half(value.high, bits, best.high, second.high, index.high);
+  }
+  static void store_index(std::int32_t* p, Index index) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_castps_si256(index.low));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), _mm256_castps_si256(index.high));
+  }
   static Rows load_rows(const unsigned char* p) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
@@ -76,6 +92,7 @@ const NearestKernels kNearestAvx2 = {
     SimdLevel::kAvx2,
     63,
     screen_rows<Nearest256, 4, 1, 1>,
+    scan_lanes<Nearest256, 2, 1>,
 };
 
 }  // namespace vl

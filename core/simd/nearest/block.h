@@ -90,5 +90,51 @@ std::int64_t screen_rows(const NearestRows& rows, const std::int32_t* chosen, in
   return out - begin;
 }
 
+// NC centroids x NB lines of sixteen rows at a time. Ops gives, beside load, set1 and fma on Float:
+// Index, none(), and take(value, number, best, second, index), which keeps the two largest.
+template <class Ops, int NC, int NB>
+void scan_lanes(const float* rows, int dim, const float* centroids, const float* bias,
+                const std::int32_t* list, int n_list, float* best, float* second,
+                std::int32_t* index) {
+  using Float = typename Ops::Float;
+  for (int line = 0; line < kLaneRows / kPanelRows; line += NB) {
+    const float* lanes = rows + line * kPanelRows;
+    Float first[NB], next[NB];
+    typename Ops::Index found[NB];
+    unrolled<NB>(VL_UNROLLED(b) {
+      first[b] = next[b] = Ops::set1(-__builtin_inff());
+      found[b] = Ops::none();
+    });
+    for (int i = 0; i < n_list; i += NC) {
+      Float acc[NC * NB];
+      const float* values[NC];
+      unrolled<NC>(VL_UNROLLED(c) {
+        values[c] = centroids + static_cast<std::int64_t>(list[i + c]) * dim;
+        unrolled<NB>(VL_UNROLLED(b) { acc[c * NB + b] = Ops::set1(bias[list[i + c]]); });
+      });
+      for (int d = 0; d < dim; ++d) {
+        Float x[NB];
+        unrolled<NB>(VL_UNROLLED(b) { x[b] = Ops::load(lanes + d * kLaneRows + b * kPanelRows); });
+        unrolled<NC>(VL_UNROLLED(c) {
+          const Float value = Ops::set1(values[c][d]);
+          unrolled<NB>(
+              VL_UNROLLED(b) { acc[c * NB + b] = Ops::fma(x[b], value, acc[c * NB + b]); });
+        });
+      }
+      unrolled<NC>(VL_UNROLLED(c) {
+        unrolled<NB>(VL_UNROLLED(b) {
+          Ops::take(acc[c * NB + b], list[i + c], first[b], next[b], found[b]);
+        });
+      });
+    }
+    unrolled<NB>(VL_UNROLLED(b) {
+      const int at = (line + b) * kPanelRows;
+      Ops::store(best + at, first[b]);
+      Ops::store(second + at, next[b]);
+      Ops::store_index(index + at, found[b]);
+    });
+  }
+}
+
 }  // namespace
 }  // namespace vl

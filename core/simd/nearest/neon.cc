@@ -9,6 +9,7 @@ const NearestKernels kNearestNeon = {
     SimdLevel::kNeon,
     127,
     screen_rows<PlainNearest, 4, 1, 1>,
+    scan_lanes<PlainNearest, 2, 1>,
 };
 
 }  // namespace vl

@@ -19,6 +19,21 @@ struct PlainNearest : PlainInt8Ops {
     for (int i = 1; i < kPanelRows; ++i) r = a.v[i] > r ? a.v[i] : r;
     return r;
   }
+  using Index = IntLanes;
+  static Index none() { return {}; }
+  static void take(const Float& value, std::int32_t number, Float& best, Float& second,
+                   Index& index) {
+    for (int i = 0; i < kPanelRows; ++i) {
+      const bool better = value.v[i] > best.v[i];
+      const float beaten = better ? best.v[i] : value.v[i];
+      second.v[i] = beaten > second.v[i] ? beaten : second.v[i];
+      best.v[i] = better ? value.v[i] : best.v[i];
+      index.v[i] = better ? number : index.v[i];
+    }
+  }
+  static void store_index(std::int32_t* p, const Index& index) {
+    for (int i = 0; i < kPanelRows; ++i) p[i] = index.v[i];
+  }
 };
 
 }  // namespace

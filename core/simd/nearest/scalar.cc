@@ -9,6 +9,7 @@ const NearestKernels kNearestScalar = {
     SimdLevel::kScalar,
     127,
     screen_rows<PlainNearest, 4, 1, 1>,
+    scan_lanes<PlainNearest, 1, 1>,
 };
 
 }  // namespace vl

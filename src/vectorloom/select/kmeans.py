@@ -2,7 +2,7 @@
 """k-means: k centroids, and for each row the nearest of them.
 
     minimise  sum_i w_i |x_i - c_l(i)|^2        l(i) = argmin_j |x_i - c_j|^2   (ties: lowest j)
-              by turns: labels from centroids, then c_j = weighted mean of the rows with label j
+              by turns: labels from centroids, then c_j += r (mean_j - c_j), 1 <= r < 2
 
 Assignments are exact: which centroid is nearest is decided in float64, and int8 block products
 with a bound on their error only say which centroids need not be looked at.
@@ -71,6 +71,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Ba
         `predict` gives the nearest all the same.
     metric : {"l2", "cosine"}, default="l2"
         "cosine" scales rows and centroids to unit length (spherical k-means); zero rows stay zero.
+    relaxation : float, default=1.9
+        How far centroids move, in [1, 2): 1 is to the mean of their rows (Lloyd's iteration [1]_),
+        more is past it, which lowers inertia at every step just as well and reaches the same
+        inertia in about half as many [4]_. The first steps and the last are shorter.
     max_points_per_centroid : int or None, default=None
         Learn centroids from a sample of k times so many rows; labels are those of all rows. 256
         loses little and bounds the time on large sets.
@@ -127,6 +131,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Ba
        2007.
     .. [3] Y. Ding, Y. Zhao, X. Shen, M. Musuvathi and T. Mytkowicz, "Yinyang k-means: a drop-in
        replacement of the classic k-means with consistent speedup", ICML 2015.
+    .. [4] R. Salakhutdinov and S. Roweis, "Adaptive overrelaxed bound optimization methods", ICML
+       2003.
 
     Examples
     --------
@@ -150,6 +156,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Ba
         tol: float = 1e-4,
         balanced: bool | float = False,
         metric: str = "l2",
+        relaxation: float = 1.9,
         max_points_per_centroid: int | None = None,
         random_state: Any = 0,
         n_jobs: int | None = None,
@@ -161,6 +168,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Ba
         self.tol = tol
         self.balanced = balanced
         self.metric = metric
+        self.relaxation = relaxation
         self.max_points_per_centroid = max_points_per_centroid
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -206,6 +214,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Ba
                     float(self.tol),
                     seed,
                     max_ratio=max_ratio,
+                    relaxation=float(self.relaxation),
                     spherical=self.metric == "cosine",
                     weights=weights,
                     max_points_per_centroid=int(self.max_points_per_centroid or 0),
@@ -359,6 +368,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, Ba
             check_count("max_points_per_centroid", self.max_points_per_centroid)
         if not _is_number(self.tol) or not 0 <= self.tol < math.inf:
             raise ParameterError(f"tol must be a number, at least 0; got {self.tol!r}.")
+        if not _is_number(self.relaxation) or not 1 <= self.relaxation < 2:
+            raise ParameterError(
+                f"relaxation must be a number, at least 1 and below 2; got {self.relaxation!r}."
+            )
         if isinstance(self.balanced, (bool, np.bool_)):
             return _DEFAULT_RATIO if self.balanced else 0.0
         if not _is_number(self.balanced) or not 1 <= self.balanced < math.inf:
