@@ -23,19 +23,15 @@ from vectorloom.compress.codebook.pq import (
     table_scores,
     train_parts,
 )
-from vectorloom.compress.compressor import Compressor
-from vectorloom.compress.products import gram, matmul
-from vectorloom.errors import ParameterError
+from vectorloom.compress.codebook.rotated import RotatedCodes
+from vectorloom.compress.products import matmul
 from vectorloom.estimator import check_count, check_jobs
 
 _ROTATION_ITERATIONS = 8  # of Lloyd's algorithm between two rotations
 _ROTATION_ROWS = 64  # rows a codeword that learning the rotation uses
-_SAME_LENGTH = 1e-3  # rows whose lengths differ by less count as normalized
-_FLOAT16_MAX = 65504.0
-_RIDGE = 1e-6  # of the largest eigenvalue: weights of directions without variance stay finite
 
 
-class OPQ(Compressor):
+class OPQ(RotatedCodes):
     """Product quantization of rotated vectors, with two options that raise recall.
 
     Better than `PQ` at the same bytes on nearly all real vectors, for one product with a
@@ -141,13 +137,12 @@ class OPQ(Compressor):
         check_bits(self.bits)
         check_jobs(self.n_jobs)
         check_count("n_rotations", self.n_rotations, at_least=0)
-        weighted, unweighted = weighted_axes(X, n_parts, self.emphasis, self.n_jobs)
+        self._learn_axes(X, n_parts, self.emphasis)
         if self.n_rotations and n_parts > 1:
             sample = rotation_sample(X, self.bits, seed_of(self.random_state))
-            turn = self._improve(matmul(sample, weighted, self.n_jobs), n_parts)
-            weighted, unweighted = turn @ weighted, unweighted @ turn.T
-        self.rotation_ = np.ascontiguousarray(weighted, np.float32)
-        self.inverse_ = np.ascontiguousarray(unweighted, np.float32)
+            turn = self._improve(self._coded(sample), n_parts)
+            self.rotation_ = (turn @ self.rotation_).astype(np.float32)
+            self.inverse_ = np.ascontiguousarray(self.inverse_ @ turn.T, np.float32)
         self.codebooks_ = train_parts(
             matmul(X, self.rotation_, self.n_jobs),
             n_parts,
@@ -157,7 +152,6 @@ class OPQ(Compressor):
             n_jobs=self.n_jobs,
             random_state=self.random_state,
         )
-        self.length_, self.length_unit_ = common_length(X)
 
     def _improve(self, rows: NDArray[np.float32], n_parts: int) -> NDArray[np.float64]:
         """Return the orthonormal turn of `rows` that product codes reproduce best."""
@@ -176,133 +170,24 @@ class OPQ(Compressor):
             turn = left @ right
         return turn
 
-    def _coded(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        return matmul(X, self.rotation_, self.n_jobs)
+    def _encode_rows(self, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return np.asarray(_core.pq_encode(rows, self.codebooks_, self.n_jobs))
 
-    def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
-        codes = np.asarray(_core.pq_encode(self._coded(X), self.codebooks_, self.n_jobs))
-        if not self.keep_norms or self.length_ is not None:
-            return codes
-        return append_lengths(codes, X, self.length_unit_)
+    def _decode_rows(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(_core.pq_decode(codes, self.codebooks_, self.n_jobs))
 
-    def _split(
-        self, codes: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | float | None]:
-        """Return the product codes and the lengths that decoded rows get."""
-        if not self.keep_norms:
-            return codes, None
-        if self.length_ is not None:
-            return codes, self.length_
-        return np.ascontiguousarray(codes[:, :-2]), stored_lengths(codes, self.length_unit_)
+    def _products(
+        self, queries: NDArray[np.float32], codes: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        return table_scores(queries, codes, self.codebooks_, "ip", self.n_jobs)
 
-    def _short(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Decode without regard to lengths."""
-        coded = np.asarray(_core.pq_decode(codes, self.codebooks_, self.n_jobs))
-        return matmul(coded, self.inverse_, self.n_jobs)
-
-    def _inverse(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        product, lengths = self._split(codes)
-        rows = self._short(product)
-        if lengths is not None:
-            norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-            norms[norms == 0] = 1
-            rows *= (lengths / norms)[:, None]
-        return rows
-
-    def _bytes(self) -> int:
-        return code_bytes(self.codebooks_) + (2 if self.keep_norms and self.length_ is None else 0)
+    def _row_bytes(self) -> int:
+        return code_bytes(self.codebooks_)
 
     def _short_norms(self, product: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.emphasis == 0:  # the rotation keeps lengths, and tables hold those of the parts
             return decoded_norms(product, self.codebooks_, self.n_jobs)
-        norms = np.empty(len(product), np.float32)
-        step = self._blocks(len(product)).step
-        for start in self._blocks(len(product)):
-            rows = self._short(product[start : start + step])
-            norms[start : start + step] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        norms[norms == 0] = 1
-        return norms
-
-    def _scores(
-        self, queries: NDArray[np.float32], codes: NDArray[np.uint8], metric: str
-    ) -> NDArray[np.float32] | None:
-        product, lengths = self._split(codes)
-        turned = matmul(queries, np.ascontiguousarray(self.inverse_.T), self.n_jobs)
-        result = table_scores(turned, product, self.codebooks_, "ip", self.n_jobs)
-        if metric == "ip" and lengths is None:
-            return result
-        norms = self._short_norms(product)
-        if metric == "cosine":
-            result /= norms
-            return result
-        kept = norms if lengths is None else np.broadcast_to(np.float32(lengths), norms.shape)
-        result *= kept / norms
-        if metric == "l2":
-            result *= 2
-            result -= kept * kept
-            result -= np.einsum("ij,ij->i", queries, queries)[:, None]
-        return result
-
-
-def weighted_axes(
-    X: NDArray[np.float32], n_parts: int, emphasis: float, n_jobs: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvectors dealt to equal parts, weighted by a power of the covariance.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, dim), float32
-    n_parts : int
-    emphasis : float
-        Rows are multiplied by the eigenvalue to half this power.
-    n_jobs : int or None
-
-    Returns
-    -------
-    axes, inverse : ndarray of shape (dim, dim), float64
-        ``coded = X @ axes.T`` and ``X = coded @ inverse.T``.
-    """
-    if not isinstance(emphasis, (int, float, np.floating)) or not 0 <= emphasis <= 1:
-        raise ParameterError(f"emphasis must be a number from 0 to 1; got {emphasis!r}.")
-    mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
-    values, vectors = np.linalg.eigh(gram(X, mean, n_jobs) / max(1, len(X)))
-    values, vectors = values[::-1], vectors[:, ::-1]
-    values = np.maximum(values, _RIDGE * max(values[0], 1e-30))
-    weights = (values / values[0]) ** (emphasis / 2)
-    dealt = deal(values * weights**2, n_parts)
-    axes = (vectors * weights)[:, dealt].T
-    return axes, (vectors / weights)[:, dealt]
-
-
-def deal(values: NDArray[np.float64], n_parts: int) -> NDArray[np.intp]:
-    """Deal sorted variances to parts of equal size so that the products of the parts are alike.
-
-    Parameters
-    ----------
-    values : ndarray of shape (dim,)
-        Largest first, positive.
-    n_parts : int
-
-    Returns
-    -------
-    ndarray of shape (dim,)
-        Positions, the first part's first.
-
-    Examples
-    --------
-    >>> deal(np.array([8.0, 4.0, 2.0, 1.0]), 2).tolist()
-    [0, 3, 1, 2]
-    """
-    width = len(values) // n_parts
-    logs = np.log(values / values[-1])  # none negative, so a part's sum only grows
-    held: list[list[int]] = [[] for _ in range(n_parts)]
-    sums = np.zeros(n_parts)
-    for position, value in enumerate(logs):
-        open_parts = [p for p in range(n_parts) if len(held[p]) < width]
-        part = min(open_parts, key=lambda p: (sums[p], len(held[p]), p))
-        held[part].append(position)
-        sums[part] += value
-    return np.asarray([position for part in held for position in part], np.intp)
+        return super()._short_norms(product)
 
 
 def rotation_sample(X: NDArray[np.float32], bits: int, seed: int) -> NDArray[np.float32]:
@@ -323,59 +208,3 @@ def rotation_sample(X: NDArray[np.float32], bits: int, seed: int) -> NDArray[np.
         return X
     chosen = np.random.default_rng(seed).choice(len(X), rows, replace=False)
     return np.ascontiguousarray(X[np.sort(chosen)])
-
-
-def common_length(X: NDArray[np.float32]) -> tuple[float | None, float]:
-    """Return the one length of all rows, or None where they differ, and the mean length.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, dim), float32
-
-    Returns
-    -------
-    length : float or None
-    mean : float
-        1 where all rows are zero.
-    """
-    lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
-    mean = float(lengths.mean())
-    if mean == 0:
-        return None, 1.0
-    return (mean if np.abs(lengths - mean).max() <= _SAME_LENGTH * mean else None), mean
-
-
-def append_lengths(
-    codes: NDArray[np.uint8], X: NDArray[np.float32], unit: float
-) -> NDArray[np.uint8]:
-    """Return codes with the length of each row, a float16 in `unit`, as its last two bytes.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, bytes), uint8
-    X : ndarray of shape (n, dim), float32
-    unit : float
-
-    Returns
-    -------
-    ndarray of shape (n, bytes + 2), uint8
-    """
-    lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)) / unit
-    halves = np.minimum(lengths, _FLOAT16_MAX).astype("<f2")
-    return np.concatenate([codes, halves[:, None].view(np.uint8)], axis=1)
-
-
-def stored_lengths(codes: NDArray[np.uint8], unit: float) -> NDArray[np.float32]:
-    """Return the lengths that `append_lengths` stored.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, bytes + 2), uint8
-    unit : float
-
-    Returns
-    -------
-    ndarray of shape (n,), float32
-    """
-    halves = np.ascontiguousarray(codes[:, -2:]).view("<f2")
-    return (halves[:, 0] * np.float64(unit)).astype(np.float32)
