@@ -209,6 +209,13 @@ CASES: list[Case] = [
         loss=1.0,
         small=lambda: vl.compress.TLDR(1, n_hidden=8, n_outputs=8, n_steps=2),
     ),
+    Case(
+        "Matryoshka",
+        lambda: vl.compress.Matryoshka(n_steps=5),
+        loss=1e-3,
+        small=lambda: vl.compress.Matryoshka(1, n_steps=2),
+    ),
+    Case("Matryoshka-8", lambda: vl.compress.Matryoshka(8, rotation=True, n_steps=5), loss=0.7),
 ]
 
 
