@@ -70,7 +70,8 @@ void check_dim(const LevelCodec& codec, const Matrix<float>& x) {
 
 void init_codec(LevelCodec* self, const Matrix<float>& means,
                 const std::optional<Vector<float>>& weight, int bits, int residual_bits,
-                const std::string& factors, float first_unit, float second_unit) {
+                const std::string& factors, float first_unit, float second_unit,
+                const std::optional<Matrix<std::int8_t>>& signs) {
   LevelCalibration c;
   c.dim = static_cast<std::int64_t>(means.shape(1));
   c.bits = bits;
@@ -80,6 +81,10 @@ void init_codec(LevelCodec* self, const Matrix<float>& means,
   c.units[1] = second_unit;
   c.means.assign(means.data(), means.data() + means.size());
   if (weight) c.weight.assign(weight->data(), weight->data() + weight->size());
+  if (signs) {
+    check(signs->shape(1) == means.shape(1), ErrorKind::kShape, "signs must have dim columns");
+    c.signs.assign(signs->data(), signs->data() + signs->size());
+  }
   new (self) LevelCodec(std::move(c));
 }
 
@@ -257,7 +262,8 @@ void bind_levels(nb::module_& m) {
       m, "LevelCodec",
       "Rows coded as mean + weight * (a * levels + b), see core/compress/levels.h.")
       .def("__init__", &init_codec, "means"_a, "weight"_a.none(), "bits"_a, "residual_bits"_a = 0,
-           "factors"_a = "none", "first_unit"_a = 1.0f, "second_unit"_a = 1.0f)
+           "factors"_a = "none", "first_unit"_a = 1.0f, "second_unit"_a = 1.0f,
+           "signs"_a = nb::none())
       .def_prop_ro("row_bytes", &LevelCodec::row_bytes)
       .def_prop_ro("first_level_bytes", &LevelCodec::first_level_bytes)
       .def("encode", &encode, "vectors"_a, "labels"_a = nb::none(), "n_jobs"_a = nb::none())

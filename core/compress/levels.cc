@@ -57,6 +57,8 @@ void check_calibration(const LevelCalibration& c) {
         "a row names its centroid in at most two bytes: at most 65536 centroids");
   check(c.weight.empty() || c.weight.size() == static_cast<std::size_t>(c.dim), ErrorKind::kShape,
         "weight must have dim elements");
+  check(c.signs.size() % static_cast<std::size_t>(c.dim) == 0, ErrorKind::kShape,
+        "signs must have dim columns");
   check(c.units[0] > 0 && c.units[1] > 0, ErrorKind::kParameter, "units must be positive");
 }
 
@@ -89,7 +91,17 @@ LevelCodec::LevelCodec(LevelCalibration calibration) : calibration_(std::move(ca
     add_planes(calibration_.residual_bits, true, 1.0f / residual_top_);
   }
   row_bytes_ = at;
+  for (std::int64_t c = 0; c < n_centroids_; ++c) {
+    rotate(calibration_.means.data() + c * dim, false);
+  }
   for (const float w : calibration_.weight) inverse_.push_back(w > 1e-37f ? 1.0f / w : 0.0f);
+}
+
+void LevelCodec::rotate(float* x, bool inverse) const {
+  if (calibration_.signs.empty()) return;
+  const auto rounds =
+      static_cast<int>(static_cast<std::int64_t>(calibration_.signs.size()) / dim());
+  level_kernels().rotate(x, dim(), calibration_.signs.data(), rounds, inverse);
 }
 
 LevelCodec::Factors LevelCodec::factors_of(const std::uint8_t* row) const {
@@ -180,6 +192,7 @@ void LevelCodec::decode(const std::uint8_t* codes, std::int64_t n, float* out, i
     Scratch scratch(dim());
     for (std::int64_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
       decode_row(codes + r * row_bytes_, true, out + r * dim(), scratch);
+      rotate(out + r * dim(), true);
     }
   });
 }

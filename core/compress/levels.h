@@ -35,8 +35,9 @@ struct LevelCalibration {
   int residual_bits = 0;  // of the second level, 0 for none
   LevelFactors factors = LevelFactors::kNone;
   float units[2] = {1.0f, 1.0f};  // a float16 factor counts in these
-  std::vector<float> means;       // (n_centroids, dim), n_centroids >= 1
+  std::vector<float> means;       // (n_centroids, dim), n_centroids >= 1, not rotated
   std::vector<float> weight;      // (dim), not negative, or empty for 1
+  std::vector<float> signs;       // (rounds, dim) of +-1: rows and queries are rotated; empty: not
 };
 
 struct LevelPlane {
@@ -102,6 +103,7 @@ class LevelCodec {
   void encode_row(const float* x, std::int64_t centroid, std::uint8_t* out, Scratch& scratch) const;
   Factors encode_affine(Scratch& scratch, const CenteredRow& row) const;
   Factors encode_rescaled(Scratch& scratch, const CenteredRow& row) const;
+  std::vector<double> first_steps(const CenteredRow& row, double deviation) const;
   void encode_residual(Scratch& scratch, const Factors& factors) const;
   void pack(const std::uint8_t* levels, bool residual, std::uint8_t* out, Scratch& scratch) const;
   void unpack(const std::uint8_t* row, bool residual, std::uint8_t* levels, Scratch& scratch) const;
@@ -110,6 +112,7 @@ class LevelCodec {
   float norm_of(const std::uint8_t* row, Scratch& scratch) const;
   void score_block(const LevelQuery& query, const std::uint8_t* codes, std::int64_t stride,
                    const std::int64_t* rows, std::int64_t n, bool first_only, float* out) const;
+  void rotate(float* x, bool inverse) const;
   const float* mean(std::int64_t centroid) const {
     return calibration_.means.data() + centroid * calibration_.dim;
   }

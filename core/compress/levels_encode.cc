@@ -82,6 +82,24 @@ LevelCodec::Factors LevelCodec::encode_affine(Scratch& scratch, const CenteredRo
   return f;
 }
 
+// Steps worth trying. The best one is that of a normal distribution give or take what 384 elements
+// differ from it; with more bits it moves to where the largest element just fits, and the cosine as
+// a function of the step grows more jagged. Trying 3, 5 and 8 of them comes within 0.5, 0.9 and 2
+// to 6 % of the squared error of a sweep (3, 4, and 5 or 6 bits).
+std::vector<double> LevelCodec::first_steps(const CenteredRow& row, double deviation) const {
+  const int bits = calibration_.bits;
+  const double normal = deviation * static_cast<double>(kNormalStep[bits]);
+  if (bits == 2) return {normal};
+  if (bits == 3) return {0.9 * normal, normal, 1.1 * normal};
+  if (bits == 4) return {0.86 * normal, 0.93 * normal, normal, 1.07 * normal, 1.15 * normal};
+  const double full =
+      std::max(std::abs(row.low), std::abs(row.high)) / static_cast<double>(middle_);
+  const double least = bits == 5 ? 0.70 : bits == 6 ? 0.78 : 0.84;
+  std::vector<double> steps;
+  for (int k = 0; k < 8; ++k) steps.push_back(full * (1 - (1 - least) * k / 7));
+  return steps;
+}
+
 LevelCodec::Factors LevelCodec::encode_rescaled(Scratch& scratch, const CenteredRow& row) const {
   const LevelKernels& kernels = level_kernels();
   const float* x = scratch.values.data();
@@ -102,17 +120,20 @@ LevelCodec::Factors LevelCodec::encode_rescaled(Scratch& scratch, const Centered
   if (calibration_.bits == 1) {
     measure(1e37f);
   } else {
-    const double first =
-        std::sqrt(n) / (norm * static_cast<double>(kNormalStep[calibration_.bits]));
-    float best_scale = static_cast<float>(std::min(first, 1e37));
-    double best = measure(best_scale);
-    for (int step = 0; step < 3; ++step) {
-      if (dot <= 0) break;
-      const auto scale = static_cast<float>(length / dot);
+    float best_scale = 0;
+    double best = -2;
+    const auto offer = [&](double step) {
+      const float scale = step > 1e-37 ? static_cast<float>(1 / step) : 0.0f;
       const double got = measure(scale);
-      if (got <= best) break;
+      if (got <= best) return false;
       best = got;
       best_scale = scale;
+      return true;
+    };
+    for (const double step : first_steps(row, norm / std::sqrt(n))) offer(step);
+    measure(best_scale);
+    for (int turn = 0; turn < 2 && dot > 0; ++turn) {
+      if (!offer(dot / length)) break;
     }
     measure(best_scale);
   }
@@ -137,11 +158,17 @@ void LevelCodec::encode_row(const float* x, std::int64_t centroid, std::uint8_t*
   const LevelKernels& kernels = level_kernels();
   const float* inverse = inverse_.empty() ? nullptr : inverse_.data();
   if (calibration_.factors == LevelFactors::kNone && inverse != nullptr && id_bytes_ == 0 &&
-      calibration_.residual_bits == 0) {  // nothing a row needs to know about itself: one pass
+      calibration_.residual_bits == 0 &&
+      calibration_.signs.empty()) {  // nothing a row needs to know about itself: one pass
     std::uint8_t* levels = calibration_.bits == 8 ? out : scratch.levels.data();
     kernels.quantize_dims(x, mean(0), inverse, dim(), top_, levels);
     if (calibration_.bits != 8) pack(levels, false, out, scratch);
     return;
+  }
+  if (!calibration_.signs.empty()) {
+    std::memcpy(scratch.rest.data(), x, static_cast<std::size_t>(dim()) * sizeof(float));
+    rotate(scratch.rest.data(), false);
+    x = scratch.rest.data();
   }
   const CenteredRow row = kernels.center(x, mean(centroid), inverse, dim(), scratch.values.data());
   Factors f = {1.0f, 0.0f, 0.0f, 0};

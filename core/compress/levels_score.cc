@@ -25,7 +25,10 @@ LevelQuery LevelCodec::prepare(const float* query) const {
   const bool fine = calibration_.bits > 4 || calibration_.residual_bits > 0;
   out.n_digits = fine ? 2 : 1;
   const std::size_t size = static_cast<std::size_t>(dim());
-  std::vector<float> scaled(query, query + dim());
+  std::vector<float> rotated(query, query + dim());
+  rotate(rotated.data(), false);
+  query = rotated.data();
+  std::vector<float> scaled = rotated;
   if (weight() != nullptr) {
     for (std::size_t i = 0; i < size; ++i) scaled[i] *= calibration_.weight[i];
   }

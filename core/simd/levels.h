@@ -69,6 +69,12 @@ using UnpackPlane = void (*)(const std::uint8_t* plane, std::int64_t dim, std::u
 using DecodeRow = void (*)(const std::uint8_t* levels, std::int64_t dim, const float* mean,
                            const float* weight, float a, float b, float* out);
 
+// The rotation of core/linalg/hadamard.h in place: for each round flip signs (+-1, dim a round),
+// then transform the first (even rounds) or last (odd rounds) 2^floor(log2 dim) elements,
+// orthonormally.
+using RotateRow = void (*)(float* x, std::int64_t dim, const float* signs, int rounds,
+                           bool inverse);
+
 struct LevelKernels {
   SimdLevel level;
   DotLevels dot[kPlaneKinds][2];  // [plane_kind][digits - 1]
@@ -78,6 +84,7 @@ struct LevelKernels {
   QuantizeRow quantize;
   QuantizeDims quantize_dims;
   DecodeRow decode;
+  RotateRow rotate;
 };
 
 // The best kernels at or below `level`.

@@ -161,6 +161,92 @@ void quantize_dims(const float* x, const float* mean, const float* inverse, std:
   }
 }
 
+// One stage of the Walsh-Hadamard transform within sixteen lanes: lane i meets lane i xor h.
+template <int H>
+VL_INLINE Floats stage(Floats v) {
+  const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  // Spelt out, because clang wants the lanes as constants.
+  Floats other;
+  if constexpr (H == 8) {
+    other = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+  } else if constexpr (H == 4) {
+    other = __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+  } else if constexpr (H == 2) {
+    other = __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+  } else {
+    other = __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  }
+  return (lane & H) != 0 ? other - v : v + other;
+}
+
+// Unnormalised transform of n = 2^k elements in place, from the widest stage to the narrowest.
+VL_INLINE void transform(float* x, std::int64_t n) {
+  std::int64_t h = n / 2;
+  for (; h >= 2 * kLanes; h /= 4) {  // two stages a pass: half the loads and stores
+    const std::int64_t half = h / 2;
+    for (std::int64_t from = 0; from < n; from += 2 * h) {
+      for (std::int64_t i = from; i < from + half; i += kLanes) {
+        const Floats a = load(x + i);
+        const Floats b = load(x + i + half);
+        const Floats c = load(x + i + h);
+        const Floats d = load(x + i + h + half);
+        store(x + i, (a + c) + (b + d));
+        store(x + i + half, (a + c) - (b + d));
+        store(x + i + h, (a - c) + (b - d));
+        store(x + i + h + half, (a - c) - (b - d));
+      }
+    }
+  }
+  if (h >= kLanes) {
+    for (std::int64_t i = 0; i < n; i += 2 * kLanes) {
+      const Floats a = load(x + i);
+      const Floats b = load(x + i + kLanes);
+      store(x + i, a + b);
+      store(x + i + kLanes, a - b);
+    }
+  }
+  if (n >= kLanes) {
+    for (std::int64_t i = 0; i < n; i += kLanes) {
+      store(x + i, stage<1>(stage<2>(stage<4>(stage<8>(load(x + i))))));
+    }
+    return;
+  }
+  for (h = n / 2; h >= 1; h /= 2) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      if ((i & h) != 0) continue;
+      const float a = x[i];
+      const float b = x[i + h];
+      x[i] = a + b;
+      x[i + h] = a - b;
+    }
+  }
+}
+
+// x_i *= factor * sign_i; null signs are all +1. The product with +-1 is exact.
+VL_INLINE void scale_block(float* x, const float* signs, std::int64_t n, float factor) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    Floats v = load(x + i) * factor;
+    if (signs != nullptr) v *= load(signs + i);
+    store(x + i, v);
+  }
+  for (; i < n; ++i) x[i] *= signs != nullptr ? factor * signs[i] : factor;
+}
+
+void rotate_row(float* x, std::int64_t dim, const float* signs, int rounds, bool inverse) {
+  std::int64_t block = 1;
+  while (2 * block <= dim) block *= 2;
+  const float factor = 1.0f / __builtin_sqrtf(static_cast<float>(block));
+  for (int step = 0; step < rounds; ++step) {
+    const int round = inverse ? rounds - 1 - step : step;
+    float* part = round % 2 == 0 ? x : x + (dim - block);
+    if (!inverse) scale_block(x, signs + round * dim, dim, 1.0f);
+    transform(part, block);
+    scale_block(part, nullptr, block, factor);
+    if (inverse) scale_block(x, signs + round * dim, dim, 1.0f);
+  }
+}
+
 void decode_row(const std::uint8_t* levels, std::int64_t dim, const float* mean,
                 const float* weight, float a, float b, float* out) {
   const auto step = [&](Bytes16 bytes, std::int64_t i, std::int64_t r) VL_ALWAYS {

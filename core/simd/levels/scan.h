@@ -84,7 +84,8 @@ constexpr LevelKernels level_table(SimdLevel level) {
           center_row,
           quantize_row,
           quantize_dims,
-          decode_row};
+          decode_row,
+          rotate_row};
 }
 
 }  // namespace
