@@ -97,6 +97,10 @@ CASES: list[Case] = [
     Case("Scalar-3-quantile", lambda: vl.compress.Scalar(3, range="quantile"), loss=0.1),
     Case("LVQ-4", lambda: vl.compress.LVQ(4), loss=0.02, small=vl.compress.LVQ),
     Case("LVQ-4x8", lambda: vl.compress.LVQ(4, residual_bits=8), loss=1e-5),
+    Case("RaBitQ-1", lambda: vl.compress.RaBitQ(1), loss=0.5, small=vl.compress.RaBitQ),
+    Case("RaBitQ-4", lambda: vl.compress.RaBitQ(4), loss=0.02),
+    Case("RaBitQ-2x8", lambda: vl.compress.RaBitQ(2, n_centroids=8), loss=0.12),
+    Case("RaBitQ-dense", lambda: vl.compress.RaBitQ(3, rotation="dense"), loss=0.06),
     Case("Sign", lambda: vl.compress.Sign(), loss=0.5, small=vl.compress.Sign),
     Case(
         "OPQ-4", lambda: vl.compress.OPQ(4, bits=4), loss=0.4, small=lambda: vl.compress.OPQ(bits=2)
