@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 from sklearn import decomposition
+from sklearn.datasets import load_digits
 
 import vectorloom as vl
 from vectorloom.compress import PCA

@@ -108,7 +108,8 @@ def _flatten_array(
         return {"array": name, "bool": True}
     if value.dtype.kind not in "iuf":
         raise ParameterError(
-            f"{name} has dtype {value.dtype}, which a file of a compressor cannot hold; use numbers."
+            f"{name} has dtype {value.dtype}, which a file of a compressor cannot hold; pass "
+            "numbers."
         )
     arrays[name] = np.ascontiguousarray(value)
     return {"array": name}

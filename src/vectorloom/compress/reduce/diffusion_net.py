@@ -34,8 +34,8 @@ class DiffusionNet(Compressor):
     """Learn diffusion coordinates as a function, with its inverse.
 
     Use it to carry a map of a few thousand rows (diffusion maps, t-SNE, UMAP or `HeatGeodesic`,
-    given as a matrix `y`) to millions of new ones without keeping the old ones, to decode places of a map,
-    or to score outliers. For search, a linear reducer is better and far cheaper.
+    given as a matrix `y`) to millions of new ones without keeping the old ones, to decode places of
+    a map, or to score outliers. For search, a linear reducer is better and far cheaper.
 
     Parameters
     ----------
