@@ -312,6 +312,11 @@ def test_few_queries_lengths_and_duplicates_are_noticed(
     assert said(card(rows, queries, sample=500), "A random 500 of 1,200 rows")
 
 
+def test_codebooks_that_know_their_rows_by_heart_are_noticed(rows: Floats, queries: Floats) -> None:
+    found = card(rows, queries, ["pq:8", "pca:8"])
+    assert said(found, "1,200 rows that they encode, 4 a codeword")
+
+
 # ---------------------------------------------------------------- advice
 
 

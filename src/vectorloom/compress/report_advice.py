@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vectorloom.compress.report_chart import CODEBOOKS, family_of
 from vectorloom.compress.report_measuring import RECHECK, ReportRow
 from vectorloom.compress.report_truth import (
     GIVEN,
@@ -31,15 +32,19 @@ _RANDOM_ABOVE = 0.97
 _NORMS_DIFFER = 0.01
 _MANY_DUPLICATES = 0.001
 _MOST_DOMINATED = 6
+# Fewer rows a codeword than this make k-means fit its sample; the usual rule of thumb.
+_ROWS_A_CODEWORD = 39
 
 
-def warnings_about(truth: Truth, random_state: int) -> list[str]:
+def warnings_about(truth: Truth, random_state: int, names: Sequence[str] = ()) -> list[str]:
     """Say what in the data makes the figures mean less than they seem to.
 
     Parameters
     ----------
     truth : Truth
     random_state : int
+    names : sequence of str, default=()
+        Of the methods that were measured.
 
     Returns
     -------
@@ -52,6 +57,7 @@ def warnings_about(truth: Truth, random_state: int) -> list[str]:
         _few_queries(truth),
         _lengths(truth),
         _duplicates(truth.base),
+        _few_rows(truth, names),
         _sampled(truth),
     ]
     return [text for text in found if text]
@@ -193,6 +199,17 @@ def _duplicates(base: Floats) -> str:
     return (
         f"{share:.1%} of the rows are exact copies of others. Any copy counts as found, so nobody "
         "loses by it, but k neighbours may be fewer things than they seem."
+    )
+
+
+def _few_rows(truth: Truth, names: Sequence[str]) -> str:
+    n = len(truth.base)
+    if n >= _ROWS_A_CODEWORD * 256 or not any(family_of(name) == CODEBOOKS for name in names):
+        return ""
+    return (
+        f"Codebooks of 256 codewords were learned from the same {n:,} rows that they encode, "
+        f"{n // 256} a codeword, and so know them partly by heart. Rows added later, and larger "
+        "collections, lose more than is shown for pq, opq and rq."
     )
 
 

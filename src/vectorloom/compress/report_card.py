@@ -241,13 +241,13 @@ def report(
     )
     dim = truth.base.shape[1]
     budgets = budgets_for(bytes, dim)
-    tried = given or _resolved(default_recipes(dim, budgets), random_state)
+    failed: list[tuple[str, str]] = []
+    tried = given or _available(default_recipes(dim, budgets), random_state, failed)
     learn_from = None
     if train_queries is not None:
         learn_from = as_dense(train_queries, name="train_queries", dim=dim)
     exact_ndcg = truth.ndcg(truth.ids)
     rows: list[ReportRow] = []
-    failed: list[tuple[str, str]] = []
     with progress("measuring", total=len(tried), unit="methods") as bar:
         for name, compressor in tried:
             bar.update(description=f"measuring {name}")
@@ -263,7 +263,7 @@ def report(
     return Report(
         rows=tuple(rows),
         failed=tuple(failed),
-        warnings=tuple(warnings_about(truth, random_state)),
+        warnings=tuple(warnings_about(truth, random_state, [row.name for row in rows])),
         advice=tuple(advise(rows, truth, exact_ndcg)),
         k=k,
         metric=metric,
@@ -287,3 +287,16 @@ def _resolved(methods: Sequence[Any], random_state: int) -> list[tuple[str, Comp
             f"{methods!r}. Leave it out for those that fill the budgets."
         )
     return [resolve(method, random_state) for method in methods]
+
+
+def _available(
+    recipes: Sequence[str], random_state: int, failed: list[tuple[str, str]]
+) -> list[tuple[str, Compressor]]:
+    """Resolve what nobody asked for by name: one that lacks a package is listed, not fatal."""
+    found = []
+    for recipe in recipes:
+        try:
+            found.append(resolve(recipe, random_state))
+        except ImportError as error:
+            failed.append((recipe, str(error)))
+    return found

@@ -32,6 +32,7 @@ FAMILIES = (
     ("fewer dimensions", ()),
 )
 _OTHER = len(FAMILIES) - 1
+CODEBOOKS = 3
 
 WIDTH, HEIGHT = 470.0, 390.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 16.0, 34.0, 44.0
