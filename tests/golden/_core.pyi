@@ -52,7 +52,7 @@ def hadamard(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order
     Rotate rows by signs and Walsh-Hadamard transforms; signs is int8 (rounds, dim).
     """
 
-def kmeans(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, init: str | Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] = 'k-means++', max_iter: int = 25, tol: float = 0.0, seed: int = 0, *, max_ratio: float = 0.0, spherical: bool = False, weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, max_points_per_centroid: int = 0, progress: Callable | None = None, n_jobs: int | None = None) -> tuple: ...
+def kmeans(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, init: str | Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] = 'k-means++', max_iter: int = 25, tol: float = 0.0, seed: int = 0, *, max_ratio: float = 0.0, spherical: bool = False, relaxation: float = 1.9, weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, max_points_per_centroid: int = 0, progress: Callable | None = None, n_jobs: int | None = None) -> tuple: ...
 
 def assign(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centroids: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple: ...
 
@@ -61,7 +61,7 @@ class LevelCodec:
     Rows coded as mean + weight * (a * levels + b), see core/compress/levels.h.
     """
 
-    def __init__(self, means: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], weight: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, bits: int, residual_bits: int = 0, factors: str = 'none', first_unit: float = 1.0, second_unit: float = 1.0) -> None: ...
+    def __init__(self, means: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], weight: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, bits: int, residual_bits: int = 0, factors: str = 'none', first_unit: float = 1.0, second_unit: float = 1.0, signs: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None) -> None: ...
 
     @property
     def row_bytes(self) -> int: ...
@@ -95,6 +95,20 @@ def pq_scores(tables: Annotated[NDArray[numpy.float32], dict(shape=(None, None, 
     Sums (n_queries, n) of the entries of tables (n_queries, n_parts, n_codewords).
     """
 
+def additive_train(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_codebooks: int, n_codewords: int, beam: int, max_iter: int, rounds: int, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))]:
+    """
+    Codebooks (n_codebooks, n_codewords, dim) whose sums come near the rows, which must be in random order.
+    """
+
+def additive_encode(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], beam: int, sweeps: int = 0, n_jobs: int | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
+    """One byte a codebook: the sums a beam search finds."""
+
+def additive_decode(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """The sums that codes stand for."""
+
+def additive_refit(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], passes: int, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))]:
+    """Codebooks moved towards the least squares fit of given codes."""
+
 def pq_pack4(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_parts: int) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
     """4-bit codes in blocks of 32 rows."""
 
@@ -125,6 +139,12 @@ def float16_decode(codes: Annotated[NDArray[numpy.uint16], dict(shape=(None, Non
 
 def float16_scores(queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint16], dict(shape=(None, None), order='C', device='cpu', writable=False)], kind: str, metric: str, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
     """float32 queries against float16 or bfloat16 rows."""
+
+def nonuniform_encode(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], thresholds: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
+    """Rank of each value among its dimension's thresholds, packed."""
+
+def nonuniform_decode(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], levels: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
+    """The level of each code."""
 
 class Rows:
     """A view of stored vectors: n rows of one element kind."""
