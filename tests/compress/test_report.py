@@ -408,6 +408,7 @@ def test_a_report_of_one_method_can_be_drawn(rows: Floats, queries: Floats) -> N
 def test_families_go_by_the_last_step() -> None:
     names = ["float8", "pca:8 | lvq:4", "rabitq:1", "opq:8", "PQ(n_parts=8)", "itq:8", "pca:4"]
     assert [family_of(name) for name in names] == [0, 1, 2, 3, 3, 4, 5]
+    assert family_of("pca:8 | float8") == 5, "narrow floats after a reducer are fewer dimensions"
 
 
 # ---------------------------------------------------------------- bad input

@@ -128,10 +128,11 @@ def panels(report: Report) -> list[Panel]:
 
 def family_of(name: str) -> int:
     """Return the number of the family that the last step of a recipe belongs to."""
-    last = name.rpartition("|")[2].strip()
+    before, _, last = name.rpartition("|")
     for number, (_, words) in enumerate(FAMILIES):
-        if last.startswith(words):
-            return number
+        if last.strip().startswith(words):
+            # Fewer dimensions in narrow floats are fewer dimensions above all.
+            return _OTHER if number == 0 and before else number
     return _OTHER
 
 
@@ -148,11 +149,14 @@ def frontier(rows: Sequence[ReportRow], value: Callable[[ReportRow], float]) -> 
 class _Axes:
     """From bytes and shares to places in the panel."""
 
-    def __init__(self, sizes: Sequence[int], values: Sequence[float]) -> None:
+    def __init__(
+        self, sizes: Sequence[int], values: Sequence[float], best: Sequence[float]
+    ) -> None:
         self.low = math.log2(min(sizes)) - 0.25
         self.high = math.log2(max(sizes)) + 0.25
-        least = min(values)
-        # From a round share below the worst to 1: an axis from 0 would squeeze what matters.
+        # An axis down to the worst would squeeze what matters: it ends below the frontier and
+        # most of the others, and what is beneath is drawn hollow on its edge.
+        least = min([*best, sorted(values)[len(values) // 4]])
         self.bottom = max(0.0, math.floor((least - 0.02) * 10) / 10)
         self.top = max(1.0, max(values))
 
@@ -161,7 +165,7 @@ class _Axes:
         return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
-        share = (value - self.bottom) / (self.top - self.bottom)
+        share = max(0.0, (value - self.bottom) / (self.top - self.bottom))
         return HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
 
     def size_ticks(self) -> list[int]:
@@ -182,8 +186,9 @@ def panel_marks(report: Report, panel: Panel) -> str:
     title = f'<text class="title" x="{_LEFT:g}" y="16">{escape(panel.title)}</text>'
     if not rows:
         return title
-    axes = _Axes([row.bytes_per_vector for row in rows], [panel.value(row) for row in rows])
-    line = frontier(rows, panel.value)
+    line, value = frontier(rows, panel.value), panel.value
+    sizes = [row.bytes_per_vector for row in rows]
+    axes = _Axes(sizes, [value(row) for row in rows], [value(row) for row in line])
     # Frontier points are drawn last, so that nothing covers them.
     order = [row for row in rows if row not in line] + line
     marks = "".join(_point(row, panel, axes, row in line) for row in order)
@@ -220,12 +225,17 @@ def _point(row: ReportRow, panel: Panel, axes: _Axes, is_best: bool) -> str:
     x, y = axes.x(row.bytes_per_vector), axes.y(panel.value(row))
     said = f"{row.name}: {row.bytes_per_vector} bytes, {panel.value(row):.3f}"
     whisker = ""
+    is_below = panel.value(row) < axes.bottom
     if panel.interval is not None:
         low, high = (min(max(v, axes.bottom), axes.top) for v in panel.interval(row))
-        whisker = f'<path class="whisker" d="M{x:.1f} {axes.y(low):.1f}V{axes.y(high):.1f}"/>'
+        whisker = (
+            ""
+            if is_below
+            else f'<path class="whisker" d="M{x:.1f} {axes.y(low):.1f}V{axes.y(high):.1f}"/>'
+        )
         said += f" (95 % interval {low:.3f} to {high:.3f})"
     radius = 5.0 if is_best else 3.6
-    kind = "best" if is_best else "other"
+    kind = "best" if is_best else "below" if is_below else "other"
     return (
         f'<g class="f{family_of(row.name)} {kind}">{whisker}<circle cx="{x:.1f}" cy="{y:.1f}" '
         f'r="{radius:g}"/><title>{escape(said)}</title></g>'
@@ -292,6 +302,7 @@ text{font:12px system-ui,sans-serif;fill:#5a6773}.title{font-size:14px;font-weig
 .label{font-size:11.5px;fill:#17212b;paint-order:stroke;stroke:#fff;stroke-width:3px}
 .end{text-anchor:end}.mid{text-anchor:middle}.grid{stroke:#e0e5e9;fill:none}.paper{fill:#fff}
 .front{stroke:#8b96a1;fill:none;stroke-width:1.5}.whisker{stroke:currentColor;stroke-width:1.2}
-circle{fill:currentColor}.other{opacity:.5}.f0{color:#0a66b7}.f1{color:#d4661a}.f2{color:#12855f}
+circle{fill:currentColor}.below circle{fill:#fff;stroke:currentColor}
+.other{opacity:.5}.f0{color:#0a66b7}.f1{color:#d4661a}.f2{color:#12855f}
 .f3{color:#a83a8c}.f4{color:#b08900}.f5{color:#5b50c9}
 """.strip()
