@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Added to lengths, so that a row of zeros has a gradient of zero and not of infinity.
+# Added to lengths, so that a row of zeros stays zero.
 _TINY = 1e-12
 
 
@@ -61,7 +61,8 @@ def through_unit_rows(
     ndarray of shape (n, dim)
     """
     along = np.einsum("ij,ij->i", gradient, unit)[:, None]
-    return np.asarray((gradient - along * unit) / lengths)
+    # A row of zeros has no direction to turn: it stays where it is.
+    return np.where(lengths > 2 * _TINY, (gradient - along * unit) / lengths, 0)
 
 
 def softmax_rows(logits: NDArray[Any]) -> NDArray[Any]:

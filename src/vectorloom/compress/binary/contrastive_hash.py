@@ -19,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.compress.binary.linear_hash import LinearHash, training_rows
-from vectorloom.compress.contrastive import cross_entropy, through_unit_rows, unit_rows
+from vectorloom.compress.contrastive import (
+    batch_size,
+    cross_entropy,
+    through_unit_rows,
+    unit_rows,
+)
 from vectorloom.compress.descent import Adam, cosine_rate, minibatches
 from vectorloom.compress.products import matmul
 from vectorloom.errors import ParameterError
@@ -27,7 +32,7 @@ from vectorloom.estimator import check_count, check_jobs
 from vectorloom.progress import progress
 
 _TRAINING_ROWS = 100_000
-_BATCH_ROWS = 256
+_BATCH_ROWS = 256  # at most
 _QUERY_BLOCK = 1024
 
 
@@ -57,9 +62,9 @@ class ContrastiveHash(LinearHash):
 
     Attributes
     ----------
-    hidden_ : ndarray of shape (n_hidden, dim), float32
-    hidden_offset_ : ndarray of shape (n_hidden,), float32
-        V and d; `hidden_` has no rows where there is no hidden layer.
+    hidden_ : ndarray of shape (n_hidden, dim), float32, or None
+    hidden_offset_ : ndarray of shape (n_hidden,), float32, or None
+        V and d; None where there is no hidden layer.
     components_ : ndarray of shape (n_bits, n_hidden or dim), float32
     offset_ : ndarray of shape (n_bits,), float32
         W and c.
@@ -124,8 +129,8 @@ class ContrastiveHash(LinearHash):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    hidden_: NDArray[np.float32]
-    hidden_offset_: NDArray[np.float32]
+    hidden_: NDArray[np.float32] | None
+    hidden_offset_: NDArray[np.float32] | None
     classes_: list[Any]
     train_codes_: NDArray[np.uint8]
     train_labels_: NDArray[np.int64]
@@ -193,8 +198,7 @@ class ContrastiveHash(LinearHash):
         params[offset] = (params[offset] - params[first] @ (mean / size)).astype(np.float32)
         params[first] = (params[first] / size).astype(np.float32)
         self.components_, self.offset_ = params["W"], params["c"]
-        self.hidden_ = params.get("V", np.zeros((0, X.shape[1]), np.float32))
-        self.hidden_offset_ = params.get("d", np.zeros(0, np.float32))
+        self.hidden_, self.hidden_offset_ = params.get("V"), params.get("d")
         self._fit_decoder((self._values(self._project(sample)), sample))
         self.train_codes_ = self._transform(sample)
         self.train_labels_ = labels
@@ -209,11 +213,12 @@ class ContrastiveHash(LinearHash):
         rng = np.random.default_rng(self.random_state)
         params = starting_params(X.shape[1], *sizes, rng)
         adam = Adam(self.learning_rate)
-        n_steps = n_epochs * max(1, round(len(X) / _BATCH_ROWS))
+        size = min(_BATCH_ROWS, batch_size(len(X)))
+        n_steps = n_epochs * max(1, round(len(X) / size))
         losses = np.zeros(n_epochs)
         with progress("training hash codes", total=n_epochs, unit="epochs") as bar:
             for epoch in range(n_epochs):
-                for rows in minibatches(len(X), _BATCH_ROWS, rng):
+                for rows in minibatches(len(X), size, rng):
                     loss, grads = hashing_loss(
                         params, X[rows], labels[rows], self.n_positives, self.temperature
                     )
@@ -224,7 +229,7 @@ class ContrastiveHash(LinearHash):
         return params, losses
 
     def _project(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        if len(self.hidden_):
+        if self.hidden_ is not None and self.hidden_offset_ is not None:
             X = np.maximum(matmul(X, self.hidden_, self.n_jobs) + self.hidden_offset_, 0)
         return matmul(X, self.components_, self.n_jobs) + self.offset_
 

@@ -13,6 +13,7 @@ Matching quantile by quantile is the one-dimensional Wasserstein distance to tha
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 
 from vectorloom.compress.binary.itq import ITQ
 from vectorloom.compress.binary.linear_hash import LinearHash, training_rows
-from vectorloom.compress.contrastive import unit_rows
+from vectorloom.compress.contrastive import batch_size, unit_rows
 from vectorloom.compress.descent import Adam, cosine_rate, minibatches
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.progress import progress
 
 _TRAINING_ROWS = 20_000
-_BATCH_ROWS = 256
+_BATCH_ROWS = 256  # at most
 _RANGE_ROWS = 500  # whose pairs give the range that is reported
 _RANGE_QUANTILES = (0.01, 0.99)
 
@@ -153,11 +154,12 @@ class SDC(LinearHash):
         adam = Adam(self.learning_rate)
         mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
         concentration = {"beta": self.concentration, "uniform": 1.0, "none": None}[self.calibration]
-        n_steps = n_epochs * max(1, round(len(X) / _BATCH_ROWS))
+        size = min(_BATCH_ROWS, batch_size(len(X)))
+        n_steps = n_epochs * max(1, round(len(X) / size))
         losses = np.zeros(n_epochs)
         with progress("calibrating hash codes", total=n_epochs, unit="epochs") as bar:
             for epoch in range(n_epochs):
-                for rows in minibatches(len(X), _BATCH_ROWS, rng):
+                for rows in minibatches(len(X), size, rng):
                     targets = calibrated_similarities(X[rows] - mean, concentration)
                     loss, grads = similarity_loss(params, X[rows], targets)
                     rate = cosine_rate(adam.n_steps, n_steps, first=self.learning_rate)
@@ -192,20 +194,41 @@ def calibrated_similarities(centered: NDArray[Any], concentration: float | None)
     ndarray of shape (n, n)
         Symmetric, zero on the diagonal. Equal cosines get neighbouring quantiles.
     """
-    from scipy.special import betaincinv
-
     n = len(centered)
     unit, _ = unit_rows(centered)
     pairs = np.triu_indices(n, 1)
     wanted = (unit @ unit.T)[pairs]
     if concentration is not None:
         order = np.argsort(wanted, kind="stable")
-        levels = (np.arange(len(wanted)) + 0.5) / max(1, len(wanted))
         wanted = np.empty_like(wanted)
-        wanted[order] = 2 * betaincinv(concentration, concentration, levels) - 1
+        wanted[order] = quantiles(concentration, len(wanted))
     targets = np.zeros((n, n), dtype=centered.dtype)
     targets[pairs] = wanted
     return targets + targets.T
+
+
+@lru_cache(maxsize=8)  # slow to find, and the same for all batches of one size
+def quantiles(concentration: float, n: int) -> NDArray[np.float64]:
+    """Return the n quantiles of Beta(concentration, concentration) on [-1, 1], ascending.
+
+    Parameters
+    ----------
+    concentration : float
+    n : int
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+
+    Examples
+    --------
+    >>> quantiles(1.0, 2).tolist()
+    [-0.5, 0.5]
+    """
+    from scipy.special import betaincinv
+
+    found = betaincinv(concentration, concentration, (np.arange(n) + 0.5) / max(1, n))
+    return np.asarray(2 * found - 1)
 
 
 def similarity_loss(
