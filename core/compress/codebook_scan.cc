@@ -124,8 +124,9 @@ void scan_nibbles(const ByteTables& tables, const std::uint8_t* blocks, std::int
       scan(tables.entries.data() + q * block_bytes, some, tables.n_parts,
            blocks + first * block_bytes, count, sums.data(), width);
       for (int i = 0; i < some; ++i) {
-        const float step = tables.step[static_cast<std::size_t>(q + i)];
-        const float bias = tables.bias[static_cast<std::size_t>(q + i)];
+        const auto query = static_cast<std::size_t>(q) + static_cast<std::size_t>(i);
+        const float step = tables.step[query];
+        const float bias = tables.bias[query];
         const std::uint16_t* from = sums.data() + i * width;
         float* to = out + (q + i) * n + first * kNibbleRows;
         for (std::int64_t r = 0; r < rows; ++r) to[r] = bias + step * static_cast<float>(from[r]);

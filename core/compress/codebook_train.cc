@@ -129,7 +129,10 @@ class Lloyd {
     for (int k = 0; k < n_codewords_; ++k) {
       const auto count = static_cast<double>(counts[static_cast<std::size_t>(k)]);
       for (int d = 0; d < width_ && count > 0; ++d) {
-        word(k)[d] = static_cast<float>(sums[static_cast<std::size_t>(k * width_ + d)] / count);
+        word(k)[d] =
+            static_cast<float>(sums[static_cast<std::size_t>(k) * static_cast<std::size_t>(width_) +
+                                    static_cast<std::size_t>(d)] /
+                               count);
       }
     }
     return reseed(rows, counts) || changed;

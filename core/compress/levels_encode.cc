@@ -95,8 +95,10 @@ std::vector<double> LevelCodec::first_steps(const CenteredRow& row, double devia
   const double full =
       std::max(std::abs(row.low), std::abs(row.high)) / static_cast<double>(middle_);
   const double least = bits == 5 ? 0.70 : bits == 6 ? 0.78 : 0.84;
-  std::vector<double> steps;
-  for (int k = 0; k < 8; ++k) steps.push_back(full * (1 - (1 - least) * k / 7));
+  std::vector<double> steps(8);
+  for (int k = 0; k < 8; ++k) {
+    steps[static_cast<std::size_t>(k)] = full * (1 - (1 - least) * k / 7);
+  }
   return steps;
 }
 

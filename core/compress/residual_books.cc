@@ -39,7 +39,8 @@ AdditiveBooks::AdditiveBooks(const AdditiveShape& shape, const float* codebooks)
         to[d / 2 * kPanelRows * 2 + d % 2] = float32_to_bfloat16(from[d]);
         norm += static_cast<double>(from[d]) * static_cast<double>(from[d]);
       }
-      norms_[static_cast<std::size_t>(m * shape.n_codewords + k)] = static_cast<float>(norm);
+      norms_[static_cast<std::size_t>(m) * static_cast<std::size_t>(shape.n_codewords) +
+             static_cast<std::size_t>(k)] = static_cast<float>(norm);
     }
   }
 }

@@ -169,7 +169,7 @@ class LowRankVQ(Compressor):
             errors.append(float((centred**2).sum(dtype=np.float64)) - kept + clustering)
         floor = 1e-6 * float((centred**2).sum(dtype=np.float64))  # rounding: all ranks as good
         best = min(errors) * _AUTO_SLACK + floor
-        return next(rank for rank, error in zip(ranks, errors, strict=True) if error <= best)
+        return int(next(r for r, error in zip(ranks, errors, strict=True) if error <= best))
 
     def _project(self, X: NDArray[np.float32], bases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the coordinates of all parts side by side."""

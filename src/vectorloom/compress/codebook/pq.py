@@ -179,7 +179,7 @@ def check_bits(bits: int) -> int:
     -------
     int
     """
-    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or not 1 <= bits <= 8:
+    if check_count("bits", bits) > 8:
         raise ParameterError(
             f"bits must be an integer from 1 to 8; got {bits!r}. For more bits a dimension take "
             "more parts."
@@ -258,7 +258,7 @@ def code_bytes(codebooks: NDArray[np.float32]) -> int:
     int
     """
     bits = (codebooks.shape[1] - 1).bit_length()
-    return (codebooks.shape[0] * bits + 7) // 8
+    return int(codebooks.shape[0] * bits + 7) // 8
 
 
 def table_scores(
@@ -341,6 +341,6 @@ def decoded_norms(
     """
     bits = (codebooks.shape[1] - 1).bit_length()
     squares = np.einsum("pkd,pkd->pk", codebooks, codebooks)[None]
-    norms = np.sqrt(np.asarray(_core.pq_scores(squares, codes, bits, n_jobs))[0])
+    norms: NDArray[np.float32] = np.sqrt(_core.pq_scores(squares, codes, bits, n_jobs)[0])
     norms[norms == 0] = 1
     return norms

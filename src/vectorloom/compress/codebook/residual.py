@@ -227,7 +227,7 @@ class ResidualQuantizer(RotatedCodes):
         return out
 
     def _row_bytes(self) -> int:
-        return (self.codebooks_.shape[0] * self.codebooks_.shape[1] * self.bits + 7) // 8
+        return int(self.codebooks_.shape[0] * self.codebooks_.shape[1] * self.bits + 7) // 8
 
 
 def pack_codes(numbers: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
@@ -266,4 +266,5 @@ def unpack_codes(codes: NDArray[np.uint8], count: int, bits: int) -> NDArray[np.
         return codes
     planes = np.unpackbits(codes, axis=1, count=count * bits, bitorder="little")
     powers = (1 << np.arange(bits)).astype(np.uint8)
-    return (planes.reshape(len(codes), count, bits) * powers).sum(axis=2, dtype=np.uint8)
+    words: NDArray[np.uint8] = planes.reshape(len(codes), count, bits) * powers
+    return np.asarray(words.sum(axis=2, dtype=np.uint8))

@@ -138,7 +138,7 @@ def weighted_axes(
     axes, inverse : ndarray of shape (dim, dim), float64
         ``coded = X @ axes.T`` and ``X = coded @ inverse.T``.
     """
-    if not isinstance(emphasis, (int, float, np.floating)) or not 0 <= emphasis <= 1:
+    if not 0 <= emphasis <= 1:
         raise ParameterError(f"emphasis must be a number from 0 to 1; got {emphasis!r}.")
     mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
     values, vectors = np.linalg.eigh(gram(X, mean, n_jobs) / max(1, len(X)))

@@ -111,7 +111,8 @@ class Float8(Compressor):
             self.scale_ = np.ldexp(1.0, exponent).astype(np.float32)
 
     def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return np.asarray(_core.float8_encode(X, self.format, 1 / self.scale_, self.n_jobs))
+        inverse = np.divide(1, self.scale_, dtype=np.float32)
+        return np.asarray(_core.float8_encode(X, self.format, inverse, self.n_jobs))
 
     def _inverse(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(_core.float8_decode(codes, self.format, self.scale_, self.n_jobs))
