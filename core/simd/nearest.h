@@ -33,10 +33,13 @@ inline constexpr int kLaneStep = 4;   // lists of centroids are multiples of thi
 
 // For 32 rows (value d of row i at rows[d * 32 + i]) and the listed centroids (row-major, float32):
 //   value = bias[c] + x . c;  per row the largest value, its centroid, and the second largest.
-// Few dimensions only: rows stay in registers and centroids are broadcast.
+// Few dimensions only: rows stay in registers and centroids are broadcast. `offset` makes every
+// value + offset of a real centroid positive; a value may be wrong by kLaneError * (value + offset)
+// beyond the rounding of the products. Centroids that fill up lists have the bias -inf.
+inline constexpr float kLaneError = 0x1p-15F;
 using NearestLanes = void (*)(const float* rows, int dim, const float* centroids, const float* bias,
-                              const std::int32_t* list, int n_list, float* best, float* second,
-                              std::int32_t* index);
+                              const std::int32_t* list, int n_list, float offset, float* best,
+                              float* second, std::int32_t* index);
 
 struct NearestKernels {
   SimdLevel level;

@@ -156,10 +156,10 @@ def test_the_same_bits_at_any_thread_count_and_cpu_level(dim: int, levels: list[
 def test_inertia_is_within_one_percent_of_scikit_learn(init: str) -> None:
     digits = load_digits().data.astype(np.float32)
     # From random rows the best of a few runs on blobs is a matter of luck, for both.
-    sets = [(digits, 10), (digits, 64)] + [(blobs(2000, 5, 12), 12)] * (init == "k-means++")
+    sets = [(digits, 30)] + [(blobs(2000, 5, 12), 12)] * (init == "k-means++")
     for X, k in sets:
-        ours = KMeans(k, init=init, n_init=5, max_iter=100, tol=0).fit(X).inertia_
-        theirs = Reference(k, init=init, n_init=5, max_iter=100, random_state=0).fit(X).inertia_
+        ours = KMeans(k, init=init, n_init=3, max_iter=60, tol=0).fit(X).inertia_
+        theirs = Reference(k, init=init, n_init=3, max_iter=60, random_state=0).fit(X).inertia_
         assert ours <= 1.01 * theirs
 
 

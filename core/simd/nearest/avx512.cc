@@ -9,7 +9,7 @@ const NearestKernels kNearestAvx512 = {
     SimdLevel::kAvx512,
     63,
     screen_rows<Nearest512<Int8MaddOps512>, 12, 2, 4>,
-    scan_lanes<Nearest512<Int8MaddOps512>, 4, 2>,
+    scan_lanes_512,
 };
 
 }  // namespace vl

@@ -9,7 +9,7 @@ const NearestKernels kNearestAvx512Vnni = {
     SimdLevel::kAvx512Vnni,
     127,
     screen_rows<Nearest512<Int8VnniOps512>, 12, 2, 4>,
-    scan_lanes<Nearest512<Int8VnniOps512>, 4, 2>,
+    scan_lanes_512,
 };
 
 }  // namespace vl

@@ -94,7 +94,7 @@ std::int64_t screen_rows(const NearestRows& rows, const std::int32_t* chosen, in
 // Index, none(), and take(value, number, best, second, index), which keeps the two largest.
 template <class Ops, int NC, int NB>
 void scan_lanes(const float* rows, int dim, const float* centroids, const float* bias,
-                const std::int32_t* list, int n_list, float* best, float* second,
+                const std::int32_t* list, int n_list, float /*offset*/, float* best, float* second,
                 std::int32_t* index) {
   using Float = typename Ops::Float;
   for (int line = 0; line < kLaneRows / kPanelRows; line += NB) {
