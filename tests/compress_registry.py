@@ -220,6 +220,20 @@ CASES: list[Case] = [
         small=lambda: vl.compress.Matryoshka(1, n_steps=2),
     ),
     Case("Matryoshka-8", lambda: vl.compress.Matryoshka(8, rotation=True, n_steps=5), loss=0.7),
+    Case(
+        "DistillVQ",
+        lambda: vl.compress.DistillVQ(4, bits=4, n_epochs=1, n_nearest=20, n_row_queries=20),
+        loss=0.4,
+        queries=True,
+        why_not="needs queries, which the checks do not pass",
+    ),
+    Case(
+        "Poeem",
+        lambda: vl.compress.Poeem(4, bits=4, n_epochs=1),
+        loss=0.4,
+        queries=True,
+        why_not="needs queries, which the checks do not pass",
+    ),
 ]
 
 
