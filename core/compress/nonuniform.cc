@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Expected cost: a code of b bits takes b steps of a binary search without branches, whose chains
-// overlap between neighbouring dimensions; packing adds a shift and an or.
+// Expected cost: up to 4 bits, thresholds are compared and counted for sixteen dimensions at once,
+// 2^b - 1 compares and adds of whole registers; above, a binary search of b steps a value. Packing
+// adds a shift and an or. Measured on one thread of a Zen 4, million values a second: see
+// docs/methods/compress/nonuniform.md.
 #include "compress/nonuniform.h"
 
 #include <algorithm>
@@ -38,23 +40,67 @@ std::uint32_t rank_of(float x, const float* thresholds) {
   std::uint32_t rank = 0;
   for (int b = B - 1; b >= 0; --b) {
     const std::uint32_t half = 1u << b;
-    rank += x > thresholds[rank + half - 1] ? half : 0u;
+    rank += static_cast<std::uint32_t>(x > thresholds[rank + half - 1]) << b;
   }
   return rank;
 }
 
 template <int B>
-void rank_run(const float* x, std::int64_t count, const float* thresholds, std::uint8_t* codes) {
+void search_run(const float* x, std::int64_t count, const float* thresholds, std::uint8_t* codes) {
   constexpr std::int64_t step = (1 << B) - 1;
   for (std::int64_t i = 0; i < count; ++i) {
     codes[i] = static_cast<std::uint8_t>(rank_of<B>(x[i], thresholds + i * step));
   }
 }
 
+constexpr std::int64_t kLanes = 16;
+constexpr int kMostCounted = 4;  // bits; a search is quicker than counting 31 thresholds
+
+// The same by counting, for sixteen dimensions at once: thresholds[k][lane], lanes past the end
+// filled with anything.
+template <int B>
+void count_block(const float* x, const float* thresholds, std::uint8_t* codes) {
+  std::int32_t ranks[kLanes] = {};
+  for (std::int64_t k = 0; k + 1 < (1 << B); ++k) {
+    for (std::int64_t i = 0; i < kLanes; ++i) ranks[i] += x[i] > thresholds[k * kLanes + i];
+  }
+  for (std::int64_t i = 0; i < kLanes; ++i) codes[i] = static_cast<std::uint8_t>(ranks[i]);
+}
+
+template <int B>
+void count_run(const float* x, std::int64_t count, const float* thresholds, std::uint8_t* codes) {
+  constexpr std::int64_t step = ((1 << B) - 1) * kLanes;
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes, thresholds += step) {
+    count_block<B>(x + i, thresholds, codes + i);
+  }
+  if (i == count) return;
+  float values[kLanes] = {};
+  std::uint8_t some[kLanes];
+  std::copy_n(x + i, count - i, values);
+  count_block<B>(values, thresholds, some);
+  std::copy_n(some, count - i, codes + i);
+}
+
 using RankRun = void (*)(const float*, std::int64_t, const float*, std::uint8_t*);
-constexpr RankRun kRankRun[kMaxBits + 1] = {rank_run<0>, rank_run<1>, rank_run<2>,
-                                            rank_run<3>, rank_run<4>, rank_run<5>,
-                                            rank_run<6>, rank_run<7>, rank_run<8>};
+constexpr RankRun kRankRun[kMaxBits + 1] = {nullptr,       count_run<1>,  count_run<2>,
+                                            count_run<3>,  count_run<4>,  search_run<5>,
+                                            search_run<6>, search_run<7>, search_run<8>};
+
+// The thresholds of one run in the order that its kernel reads.
+std::vector<float> arranged(const Run& run, const float* thresholds) {
+  const std::int64_t step = (std::int64_t{1} << run.bits) - 1;
+  if (run.bits > kMostCounted) return {thresholds, thresholds + run.count * step};
+  const std::int64_t blocks = (run.count + kLanes - 1) / kLanes;
+  std::vector<float> table(static_cast<std::size_t>(blocks * step * kLanes), 0.0f);
+  for (std::int64_t i = 0; i < run.count; ++i) {
+    for (std::int64_t k = 0; k < step; ++k) {
+      table[static_cast<std::size_t>((i / kLanes * step + k) * kLanes + i % kLanes)] =
+          thresholds[i * step + k];
+    }
+  }
+  return table;
+}
 
 // Appends numbers of a few bits to a row, 32 bits at a time.
 class BitWriter {
@@ -134,15 +180,19 @@ LevelLayout::LevelLayout(const std::uint8_t* bits, std::int64_t dim) : bits_(bit
 void encode_levels(const LevelLayout& layout, const float* thresholds, const float* x,
                    std::int64_t n, std::uint8_t* out, int n_jobs) {
   const std::vector<Run> runs = runs_of(layout);
+  std::vector<std::vector<float>> tables;
+  for (const Run& run : runs) {
+    tables.push_back(arranged(run, thresholds + layout.threshold(run.from)));
+  }
   over_rows(n, layout.dim(), n_jobs, [&](std::int64_t from, std::int64_t to) {
     std::vector<std::uint8_t> ranks(static_cast<std::size_t>(layout.dim()));
     for (std::int64_t j = from; j < to; ++j) {
       BitWriter writer(out + j * layout.row_bytes());
-      for (const Run& run : runs) {
+      for (std::size_t r = 0; r < runs.size(); ++r) {
+        const Run& run = runs[r];
         if (run.bits == 0) continue;
         std::uint8_t* codes = ranks.data() + run.from;
-        kRankRun[run.bits](x + j * layout.dim() + run.from, run.count,
-                           thresholds + layout.threshold(run.from), codes);
+        kRankRun[run.bits](x + j * layout.dim() + run.from, run.count, tables[r].data(), codes);
         for (std::int64_t i = 0; i < run.count; ++i) writer.put(codes[i], run.bits);
       }
       writer.finish();

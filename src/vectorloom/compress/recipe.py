@@ -27,7 +27,7 @@ _WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "nonuniform": ("NonUniform", ("bits",)),
     "lvq": ("LVQ", ("bits", "residual_bits")),
     "rabitq": ("RaBitQ", ("bits",)),
-    "mixed": ("MixedBits", ()),
+    "mixed": ("MixedBits", ("bits_per_dim",)),
     "pq": ("PQ", ("n_parts", "bits")),
     "opq": ("OPQ", ("n_parts", "bits")),
     "rq": ("ResidualQuantizer", ("n_codebooks", "bits")),

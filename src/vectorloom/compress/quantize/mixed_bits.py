@@ -106,7 +106,7 @@ class MixedBits(Compressor):
     >>> X = (rng.standard_normal((1000, 32)) * np.linspace(3, 0.1, 32)).astype(np.float32)
     >>> compressor = MixedBits(bits_per_dim=2).fit(X)
     >>> compressor.bytes_per_vector_, int(compressor.bits_.max())
-    (8, 4)
+    (8, 3)
     """
 
     _uses_queries = True
@@ -314,7 +314,7 @@ def share_bits(importance: NDArray[np.float64], total: int) -> NDArray[np.uint8]
     Examples
     --------
     >>> share_bits(np.array([16.0, 1.0, 1.0]), 4).tolist()
-    [2, 1, 1]
+    [3, 1, 0]
     """
     gains = -np.diff(_DISTORTION)
     bits = np.zeros(len(importance), np.uint8)
