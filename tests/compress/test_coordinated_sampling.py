@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CoordinatedSampling: unbiased, exact when nothing is left out, better than projections if sparse."""
+"""CoordinatedSampling: unbiased; exact when nothing is left out; beats projections if sparse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_sketch_is_worked_by_hand():
     b = sampler.sketch(np.array([[2.0, 0.5, 0.25]], np.float32))
     assert b.thresholds[0] == pytest.approx(14.4)
     assert sampler.product(a, b)[0, 0] == pytest.approx(2 * 0.5)
-    # c = (0.1, 0.3, 1): ranks 50, 2.22, 0.9; columns 1, 2; τ = 50. Column 1: p = min(1, 2, 4.5) = 1,
+    # c = (0.1, 0.3, 1): ranks 50, 2.22, 0.9; columns 1, 2; τ = 50. Column 1: p = min(1, 2, 4.5) = 1
     # column 2: min(1, 9 · 0.5, 50) = 1. With τ_a = 0.05 column 1 would have p = 0.2.
     c = sampler.sketch(np.array([[0.1, 0.3, 1.0]], np.float32))
     assert sampler.product(a, c)[0, 0] == pytest.approx(2 * 0.3 + 3 * 1)
