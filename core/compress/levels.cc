@@ -113,11 +113,7 @@ LevelCodec::Factors LevelCodec::factors_of(const std::uint8_t* row) const {
     f.second = float16_to_float32(halves[1]) * calibration_.units[1];
     f.b = calibration_.factors == LevelFactors::kAffine ? f.second : -middle_ * f.a;
   }
-  if (id_bytes_ > 0) {
-    std::uint16_t id = 0;
-    std::memcpy(&id, row + id_offset_, static_cast<std::size_t>(id_bytes_));
-    f.centroid = std::min<std::int64_t>(id, n_centroids_ - 1);
-  }
+  if (id_bytes_ > 0) f.centroid = static_cast<std::int64_t>(centroid_of(row + id_offset_));
   return f;
 }
 
@@ -209,16 +205,6 @@ float LevelCodec::norm_of(const std::uint8_t* row, Scratch& scratch) const {
   kernels.decode(scratch.levels.data(), dim(), nullptr, weight(), f.a, f.b, values);
   const float part = kernels.center(values, nullptr, nullptr, dim(), values).squares;
   return std::max(0.0f, decoded - part + f.second * f.second);
-}
-
-void LevelCodec::norms(const std::uint8_t* codes, std::int64_t n, float* out, int n_jobs) const {
-  const std::int64_t n_tasks = (n + kTaskRows - 1) / kTaskRows;
-  parallel_for(n_tasks, resolve_jobs(n_jobs), [&](std::int64_t task, int) {
-    Scratch scratch(dim());
-    for (std::int64_t r = task * kTaskRows; r < std::min(n, (task + 1) * kTaskRows); ++r) {
-      out[r] = norm_of(codes + r * row_bytes_, scratch);
-    }
-  });
 }
 
 void LevelCodec::row_factors(const std::uint8_t* codes, std::int64_t n, float* out) const {

@@ -15,6 +15,7 @@
 // last operations (8 * 2^-24 of the sum of the absolute terms).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -82,7 +83,7 @@ class LevelCodec {
   // (n, 3): a, the second factor (b or |x|), |l - middle|.
   void row_factors(const std::uint8_t* codes, std::int64_t n, float* out) const;
 
-  LevelQuery prepare(const float* query) const;
+  LevelQuery prepare(const float* query) const;  // of dim() elements, not rotated
   // <query, row> for rows j of `codes`, `stride` bytes apart (>= row_bytes), or for the rows
   // listed. `first_only` reads the first level alone. Scratch lives on the stack: any thread may
   // call.
@@ -99,6 +100,12 @@ class LevelCodec {
     float second;  // as stored: b or |x|
     std::int64_t centroid;
   };
+  // Names beyond the last centroid, which no encoder writes, count as the last.
+  std::size_t centroid_of(const std::uint8_t* id) const {
+    std::size_t name = id[0];
+    if (id_bytes_ == 2) name |= static_cast<std::size_t>(id[1]) << 8;
+    return std::min(name, static_cast<std::size_t>(n_centroids_ - 1));
+  }
   Factors factors_of(const std::uint8_t* row) const;
   void encode_row(const float* x, std::int64_t centroid, std::uint8_t* out, Scratch& scratch) const;
   Factors encode_affine(Scratch& scratch, const CenteredRow& row) const;
@@ -109,7 +116,12 @@ class LevelCodec {
   void unpack(const std::uint8_t* row, bool residual, std::uint8_t* levels, Scratch& scratch) const;
   void decode_row(const std::uint8_t* row, bool shrink, float* out, Scratch& scratch) const;
   float level_length(Scratch& scratch) const;
+  LevelQuery prepare_rotated(const float* query) const;
   float norm_of(const std::uint8_t* row, Scratch& scratch) const;
+  // The query whose scores give the norms of kRescaled rows around one centroid, without decoding.
+  std::vector<LevelQuery> norm_query() const;
+  void norms_block(const std::vector<LevelQuery>& with, const std::uint8_t* codes, std::int64_t n,
+                   float* out, Scratch& scratch) const;
   void score_block(const LevelQuery& query, const std::uint8_t* codes, std::int64_t stride,
                    const std::int64_t* rows, std::int64_t n, bool first_only, float* out) const;
   void rotate(float* x, bool inverse) const;

@@ -188,8 +188,8 @@ void LevelCodec::encode_row(const float* x, std::int64_t centroid, std::uint8_t*
     std::memcpy(out + factor_offset_, halves, sizeof halves);
   }
   if (id_bytes_ > 0) {
-    const auto id = static_cast<std::uint16_t>(centroid);
-    std::memcpy(out + id_offset_, &id, static_cast<std::size_t>(id_bytes_));
+    out[id_offset_] = static_cast<std::uint8_t>(centroid & 0xFF);
+    if (id_bytes_ == 2) out[id_offset_ + 1] = static_cast<std::uint8_t>(centroid >> 8);
   }
   if (calibration_.residual_bits > 0) {
     encode_residual(scratch, f);

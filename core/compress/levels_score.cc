@@ -21,14 +21,17 @@ constexpr int kTwoDigits = 128 * 127 + 63;
 }  // namespace
 
 LevelQuery LevelCodec::prepare(const float* query) const {
+  std::vector<float> rotated(query, query + dim());
+  rotate(rotated.data(), false);
+  return prepare_rotated(rotated.data());
+}
+
+LevelQuery LevelCodec::prepare_rotated(const float* query) const {
   LevelQuery out;
   const bool fine = calibration_.bits > 4 || calibration_.residual_bits > 0;
   out.n_digits = fine ? 2 : 1;
   const std::size_t size = static_cast<std::size_t>(dim());
-  std::vector<float> rotated(query, query + dim());
-  rotate(rotated.data(), false);
-  query = rotated.data();
-  std::vector<float> scaled = rotated;
+  std::vector<float> scaled(query, query + dim());
   if (weight() != nullptr) {
     for (std::size_t i = 0; i < size; ++i) scaled[i] *= calibration_.weight[i];
   }
@@ -109,11 +112,60 @@ void LevelCodec::score_block(const LevelQuery& query, const std::uint8_t* codes,
     for (std::int64_t j = 0; j < n; ++j) out[j] = constant + query.step * total[j];
     return;
   }
-  for (std::int64_t j = 0; j < n; ++j) {
-    const Factors f = factors_of(codes + (rows != nullptr ? rows[j] : j) * stride);
-    out[j] = query.products[static_cast<std::size_t>(f.centroid)] + f.a * query.step * total[j] +
-             (f.a * middle_ + f.b) * query.sum;
+  float a[kBlockRows];
+  float b[kBlockRows];
+  kernels.factors(codes + factor_offset_, stride, rows, n, calibration_.units, a, b);
+  if (calibration_.factors == LevelFactors::kRescaled) {  // a * middle + b is zero
+    for (std::int64_t j = 0; j < n; ++j) out[j] = a[j] * (query.step * total[j]);
+  } else {
+    for (std::int64_t j = 0; j < n; ++j) {
+      out[j] = a[j] * (query.step * total[j] + middle_ * query.sum) + b[j] * query.sum;
+    }
   }
+  if (id_bytes_ == 0) {
+    for (std::int64_t j = 0; j < n; ++j) out[j] += query.products[0];
+    return;
+  }
+  const std::uint8_t* ids = codes + id_offset_;
+  for (std::int64_t j = 0; j < n; ++j) {
+    out[j] += query.products[centroid_of(ids + (rows != nullptr ? rows[j] : j) * stride)];
+  }
+}
+
+// |x|^2 = |c|^2 + 2 <c, o> + |o|^2 for x = c + o: the first two follow from the score of c, the last
+// is stored.
+std::vector<LevelQuery> LevelCodec::norm_query() const {
+  std::vector<LevelQuery> with;
+  if (calibration_.factors == LevelFactors::kRescaled && n_centroids_ == 1) {
+    with.push_back(prepare_rotated(mean(0)));
+  }
+  return with;
+}
+
+void LevelCodec::norms_block(const std::vector<LevelQuery>& with, const std::uint8_t* codes,
+                             std::int64_t n, float* out, Scratch& scratch) const {
+  if (with.empty()) {
+    for (std::int64_t j = 0; j < n; ++j) out[j] = norm_of(codes + j * row_bytes_, scratch);
+    return;
+  }
+  float a[kBlockRows];
+  float length[kBlockRows];
+  score_block(with[0], codes, row_bytes_, nullptr, n, false, out);
+  level_kernels().factors(codes + factor_offset_, row_bytes_, nullptr, n, calibration_.units, a,
+                          length);
+  for (std::int64_t j = 0; j < n; ++j) {
+    out[j] = std::max(0.0f, 2.0f * out[j] - with[0].squares + length[j] * length[j]);
+  }
+}
+
+void LevelCodec::norms(const std::uint8_t* codes, std::int64_t n, float* out, int n_jobs) const {
+  const std::vector<LevelQuery> with = norm_query();
+  const std::int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
+  parallel_for(n_blocks, resolve_jobs(n_jobs), [&](std::int64_t block, int) {
+    Scratch scratch(dim());
+    const std::int64_t at = block * kBlockRows;
+    norms_block(with, codes + at * row_bytes_, std::min(kBlockRows, n - at), out + at, scratch);
+  });
 }
 
 void LevelCodec::score(const LevelQuery& query, const std::uint8_t* codes, std::int64_t stride,
@@ -134,6 +186,8 @@ void LevelCodec::scores(const float* queries, std::int64_t n_queries, const std:
   std::vector<LevelQuery> prepared;
   prepared.reserve(static_cast<std::size_t>(n_queries));
   for (std::int64_t q = 0; q < n_queries; ++q) prepared.push_back(prepare(queries + q * dim()));
+  std::vector<LevelQuery> norm_with;
+  if (metric != 0) norm_with = norm_query();
   const std::int64_t n_tasks = (n + kTaskRows - 1) / kTaskRows;
   parallel_for(n_tasks, resolve_jobs(n_jobs), [&](std::int64_t task, int) {
     Scratch scratch(dim());
@@ -142,9 +196,7 @@ void LevelCodec::scores(const float* queries, std::int64_t n_queries, const std:
     for (std::int64_t at = task * kTaskRows; at < last; at += kBlockRows) {
       const std::int64_t count = std::min(kBlockRows, last - at);
       const std::uint8_t* block = codes + at * row_bytes_;
-      for (std::int64_t j = 0; metric != 0 && j < count; ++j) {
-        norms[j] = norm_of(block + j * row_bytes_, scratch);
-      }
+      if (metric != 0) norms_block(norm_with, block, count, norms, scratch);
       for (std::int64_t q = 0; q < n_queries; ++q) {
         const LevelQuery& query = prepared[static_cast<std::size_t>(q)];
         float* to = out + q * n + at;

@@ -75,6 +75,12 @@ using DecodeRow = void (*)(const std::uint8_t* levels, std::int64_t dim, const f
 using RotateRow = void (*)(float* x, std::int64_t dim, const float* signs, int rounds,
                            bool inverse);
 
+// first[j] = units[0] * h0, second[j] = units[1] * h1 for the two finite float16 h0, h1 that stand
+// at `base` in each row visited; rows as in DotLevels.
+using ReadFactors = void (*)(const std::uint8_t* base, std::int64_t stride,
+                             const std::int64_t* rows, std::int64_t n, const float* units,
+                             float* first, float* second);
+
 struct LevelKernels {
   SimdLevel level;
   DotLevels dot[kPlaneKinds][2];  // [plane_kind][digits - 1]
@@ -85,6 +91,7 @@ struct LevelKernels {
   QuantizeDims quantize_dims;
   DecodeRow decode;
   RotateRow rotate;
+  ReadFactors factors;
 };
 
 // The best kernels at or below `level`.

@@ -161,6 +161,36 @@ void quantize_dims(const float* x, const float* mean, const float* inverse, std:
   }
 }
 
+// Finite float16 in the low half of each lane. Moving exponent and fraction into place leaves a
+// float32 that is 2^112 times too small, for subnormal halves too.
+VL_INLINE Floats widen_halves(Ints halves) {
+  const Ints magnitude = (halves & 0x7fff) << 13;
+  Floats value;
+  __builtin_memcpy(&value, &magnitude, sizeof value);
+  value *= 0x1p112f;
+  Ints bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  bits |= (halves & 0x8000) << 16;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+void read_factors(const std::uint8_t* base, std::int64_t stride, const std::int64_t* rows,
+                  std::int64_t n, const float* units, float* first, float* second) {
+  for (std::int64_t from = 0; from < n; from += kLanes) {
+    const std::int64_t r = n - from < kLanes ? n - from : kLanes;
+    Ints both = {};
+    for (std::int64_t j = 0; j < r; ++j) {
+      const std::int64_t row = rows != nullptr ? rows[from + j] : from + j;
+      std::int32_t two;
+      __builtin_memcpy(&two, base + row * stride, sizeof two);
+      both[j] = two;
+    }
+    store(first + from, widen_halves(both) * units[0], r);
+    store(second + from, widen_halves((both >> 16) & 0xffff) * units[1], r);
+  }
+}
+
 // One stage of the Walsh-Hadamard transform within sixteen lanes: lane i meets lane i xor h.
 template <int H>
 VL_INLINE Floats stage(Floats v) {

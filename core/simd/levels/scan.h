@@ -33,7 +33,8 @@ VL_INLINE void prefetch_plane(const std::uint8_t* row, std::int64_t n_bytes) {
 // as a short row itself; the rows are still read one after the other, as prefetchers want it.
 template <class V, int Bits, int Digits, class RowAt>
 VL_INLINE void visit(std::int64_t n, std::int64_t n_bytes, const std::int8_t* query,
-                     std::int64_t digit_stride, std::int32_t* out, const RowAt& row_at) {
+                     std::int64_t digit_stride, std::int32_t* __restrict__ out,
+                     const RowAt& row_at) {
   using Sum = typename V::Sum;
   std::int64_t j = 0;
   for (; j + 4 <= n; j += 4) {
@@ -85,7 +86,8 @@ constexpr LevelKernels level_table(SimdLevel level) {
           quantize_row,
           quantize_dims,
           decode_row,
-          rotate_row};
+          rotate_row,
+          read_factors};
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ struct Zmm {
     const auto step = [&](std::uint64_t word, std::int64_t at) {
       for (int d = 0; d < Digits; ++d) {
         const std::int8_t* q = query + d * digit_stride + 8 * at;
-        out[d] = M::add_signed(out[d], _mm512_maskz_loadu_epi8(word, q));
+        out[d] = M::add_signed(out[d], _mm512_maskz_mov_epi8(word, _mm512_loadu_si512(q)));
       }
     };
     std::int64_t at = 0;

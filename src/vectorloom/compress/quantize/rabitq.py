@@ -83,8 +83,8 @@ class RaBitQ(Compressor):
 
     Notes
     -----
-    The code of largest cosine is the rounding of t o for the best t. Instead of the exhaustive
-    sweep of [2]_ one to eight t are tried, and the best improved by ``t <- |y|² / <y, o>``, which can
+    The code of largest cosine is the rounding of t o for the best t. In place of the full sweep of
+    [2]_ one to eight t are tried, and the best improved by ``t <- |y|² / <y, o>``, which can
     only raise the cosine: the squared error is within 0.2, 0.5, 1 and 2 to 6 % of the sweep's at 2,
     3, 4 and more bits. The papers keep two or three float32 a row; here two float16, the factor and
     the row's length, which change a score by at most 2^-11 of its centred part.
