@@ -117,7 +117,7 @@ def test_a_count_that_does_not_divide_is_refused_with_the_divisors():
 
 @pytest.mark.parametrize("bits", [0, 9, 2.5, True, "8"])
 def test_bits_beyond_a_byte_are_refused(bits: object):
-    with pytest.raises(vl.ParameterError, match="bits must be an integer from 1 to 8"):
+    with pytest.raises(vl.ParameterError, match="bits must be"):
         PQ(4, bits=bits).fit(planted())
 
 

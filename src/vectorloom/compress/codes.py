@@ -26,6 +26,12 @@ class Codes(np.ndarray[Any, np.dtype[np.uint8]]):
     viewed as NumPy arrays; arithmetic gives plain arrays. `inverse_transform` and `scores` refuse
     codes whose fingerprint is not that of the compressor that is asked.
 
+    Parameters
+    ----------
+    array : ndarray of shape (n, bytes), uint8
+    fingerprint : str
+        Of the compressor that wrote the codes.
+
     Attributes
     ----------
     fingerprint : str

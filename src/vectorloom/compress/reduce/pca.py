@@ -67,7 +67,7 @@ class PCA(LinearReducer):
     --------
     >>> X = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
     >>> X[:, 3] *= 10
-    >>> PCA(n_components=1).fit(X).components_.argmax()
+    >>> int(PCA(n_components=1).fit(X).components_.argmax())
     3
     """
 

@@ -311,13 +311,10 @@ def select(rows: Any, kept: NDArray[np.bool_]) -> Any:
 
 
 def _shared_product(a: Sketch, b: Sketch) -> NDArray[np.float32]:
-    # Columns without entries on one side add nothing, whatever their factor.
-    least = np.finfo(np.float64).tiny
-    chances = np.minimum(
-        np.maximum(a.weights, least) * a.thresholds[0],
-        np.maximum(b.weights, least) * b.thresholds[0],
-    )
-    factors = 1 / np.clip(chances, least, 1)
+    factors = np.zeros(len(a.weights))
+    both = (a.weights > 0) & (b.weights > 0)  # other columns add nothing, and have no chance
+    chances = np.minimum(a.weights[both] * a.thresholds[0], b.weights[both] * b.thresholds[0])
+    factors[both] = 1 / np.minimum(chances, 1)
     products = (a.entries.multiply(factors[None, :]).tocsr() @ b.entries.T).todense()
     return np.asarray(products, dtype=np.float32)
 
