@@ -31,6 +31,16 @@ def test_the_rank_of_the_data_is_found(rank: int):
     assert LowRankVQ(k=64, m=4).fit(lines(rank=rank)).d_ == rank
 
 
+def test_the_rank_is_judged_by_rows_that_the_codebooks_were_not_fitted_to():
+    """300 rows, 256 codewords: more dimensions fit these rows better, and others worse."""
+    spread = np.geomspace(1, 0.3, 16)
+    X = (np.random.default_rng(0).standard_normal((3300, 16)) * spread).astype(np.float32)
+    ours = LowRankVQ(k=256, m=16).fit(X[:300])
+    full = LowRankVQ(k=256, m=16, d=16).fit(X[:300])
+    assert ours.d_ < 16
+    assert error(ours, X[300:]) < 0.95 * error(full, X[300:])
+
+
 def test_a_full_rank_is_product_quantization():
     X = planted(4000)
     ours = error(LowRankVQ(k=64, m=8, d=8).fit(X), X)

@@ -16,6 +16,7 @@ from vectorloom import _core
 from vectorloom.compress.codebook.pq import (
     code_bytes,
     decoded_norms,
+    seed_of,
     table_scores,
     train_parts,
 )
@@ -24,7 +25,7 @@ from vectorloom.compress.products import matmul
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_count, check_jobs
 
-_AUTO_ROWS_A_CODEWORD = 48  # of the trial codebooks that pick d
+_AUTO_ROWS_A_CODEWORD = 64  # of the trials that pick d; a quarter of them judge
 _AUTO_ITERATIONS = 6
 _AUTO_SLACK = 1.02  # the smallest d whose error is within 2 % of the best
 
@@ -43,8 +44,8 @@ class LowRankVQ(Compressor):
     m : int, default=8
         Dimensions of a sub-vector, a divisor of dim.
     d : int or None, default=None
-        Dimensions in which sub-vectors are clustered. None picks the smallest whose error on a
-        sample is within 2 % of the best.
+        Dimensions in which sub-vectors are clustered. None picks the smallest whose error on rows
+        kept out of a trial is within 2 % of the best.
     max_iter : int, default=25
     rows_per_codeword : int or None, default=256
     n_jobs : int or None, default=None
@@ -156,19 +157,32 @@ class LowRankVQ(Compressor):
         """Return the smallest rank whose low-rank and clustering errors add up to almost least."""
         width = whole.shape[1]
         ranks = sorted({min(width, 1 << i) for i in range(width.bit_length() + 1)})
-        sample = X[: max(_AUTO_ROWS_A_CODEWORD * self.k, 1)]
-        centred = sample - self.means_
+        order = np.random.default_rng(seed_of(self.random_state)).permutation(len(X))
+        order = order[: _AUTO_ROWS_A_CODEWORD * self.k]
+        # Rows that the codebooks were fitted to would always speak for the most dimensions.
+        n_judges = len(order) // 4
+        judges = X[order[:n_judges]] if n_judges else X
+        learned = np.ascontiguousarray(X[order[n_judges:]])
         errors = []
+        centred = judges - self.means_
+        total = float((centred**2).sum(dtype=np.float64))
         for rank in ranks:
             bases = np.ascontiguousarray(whole[:, :, :rank])
-            books = self._train(sample, bases, _AUTO_ITERATIONS, None)
-            rows = self._project(sample, bases)
+            books = _core.pq_train(
+                self._project(learned, bases),
+                len(bases),
+                self.k,
+                _AUTO_ITERATIONS,
+                seed_of(self.random_state),
+                0,
+                self.n_jobs,
+            )
+            rows = self._project(judges, bases)
             decoded = _core.pq_decode(_core.pq_encode(rows, books, self.n_jobs), books, self.n_jobs)
             kept = float((rows**2).sum(dtype=np.float64))
             clustering = float(((rows - decoded) ** 2).sum(dtype=np.float64))
-            errors.append(float((centred**2).sum(dtype=np.float64)) - kept + clustering)
-        floor = 1e-6 * float((centred**2).sum(dtype=np.float64))  # rounding: all ranks as good
-        best = min(errors) * _AUTO_SLACK + floor
+            errors.append(total - kept + clustering)
+        best = min(errors) * _AUTO_SLACK + 1e-6 * total  # rounding: all ranks as good
         return int(next(r for r, error in zip(ranks, errors, strict=True) if error <= best))
 
     def _project(self, X: NDArray[np.float32], bases: NDArray[np.float32]) -> NDArray[np.float32]:
