@@ -11,6 +11,7 @@ from tests.laws import assert_at_least, assert_at_most
 import vectorloom as vl
 from vectorloom.compress import OPQ, PQ
 from vectorloom.compress.codebook.rotated import deal
+from vectorloom.errors import ParameterError
 
 
 def unit(X: np.ndarray) -> np.ndarray:
@@ -65,6 +66,16 @@ def test_normalized_rows_decode_to_length_one_at_no_byte():
     assert quantizer.bytes_per_vector_ == 3
     decoded = quantizer.inverse_transform(quantizer.transform(X))
     assert np.allclose(np.linalg.norm(decoded, axis=1), 1, atol=2e-3)
+
+
+def test_a_row_that_would_decode_to_another_length_is_refused():
+    X = unit(planted())
+    rows = X[:3].copy()
+    rows[1] *= 2
+    with pytest.raises(ParameterError, match=r"row 1 has length 2, .*keep_norms=False"):
+        OPQ(4, bits=5).fit(X).transform(rows)
+    plain = OPQ(4, bits=5, keep_norms=False).fit(X)
+    assert plain.transform(rows).shape == (3, 3)
 
 
 def test_other_rows_keep_their_length_for_two_bytes():

@@ -79,6 +79,8 @@ class OPQ(RotatedCodes):
     ------
     ShapeError
         `n_parts` does not divide dim.
+    ParameterError
+        `transform`: a row whose length is off by more than 1 % where lengths are not stored.
 
     Notes
     -----

@@ -76,7 +76,8 @@ class ResidualQuantizer(RotatedCodes):
     Raises
     ------
     ParameterError
-        `n_splits` does not divide dim and `n_codebooks`.
+        `n_splits` does not divide dim and `n_codebooks`; `transform`: a row whose length is off by
+        more than 1 % where lengths are not stored.
 
     Warns
     -----

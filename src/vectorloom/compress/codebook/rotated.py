@@ -16,6 +16,7 @@ from vectorloom.compress.products import gram, matmul
 from vectorloom.errors import ParameterError
 
 _SAME_LENGTH = 1e-3  # rows whose lengths differ by less count as normalized
+_OTHER_LENGTH = 1e-2  # beyond this a row is refused where lengths are not stored
 _FLOAT16_MAX = 65504.0
 _RIDGE = 1e-6  # of the largest eigenvalue: weights of directions without variance stay finite
 
@@ -60,7 +61,10 @@ class RotatedCodes(Compressor):
 
     def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
         codes = self._encode_rows(self._coded(X))
-        if not self.keep_norms or self.length_ is not None:
+        if not self.keep_norms:
+            return codes
+        if self.length_ is not None:
+            check_lengths(X, self.length_)
             return codes
         return append_lengths(codes, X, self.length_unit_)
 
@@ -199,6 +203,30 @@ def common_length(X: NDArray[np.float32]) -> tuple[float | None, float]:
     if mean == 0:
         return None, 1.0
     return (mean if np.abs(lengths - mean).max() <= _SAME_LENGTH * mean else None), mean
+
+
+def check_lengths(X: NDArray[np.float32], length: float) -> None:
+    """Refuse rows that would decode to another length than theirs.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, dim), float32
+    length : float
+        That of all training rows.
+
+    Raises
+    ------
+    ParameterError
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
+    other = np.abs(lengths - length) > _OTHER_LENGTH * length
+    if other.any():
+        row = int(other.argmax())
+        raise ParameterError(
+            f"row {row} has length {lengths[row]:.6g}, but all training rows had length "
+            f"{length:.6g}, so lengths are not stored and it would decode to that. Scale the rows "
+            "alike, fit on rows like these, or fit with keep_norms=False."
+        )
 
 
 def append_lengths(
