@@ -35,6 +35,7 @@ from vectorloom.progress import progress
 _AUXILIARY_WEIGHT = 1 / 32  # β of the paper
 _MANY_WEIGHT = 1 / 8  # of the reconstruction from 4 k units
 _DEAD_AFTER = 30  # batches without being active
+_LEAST_BATCHES = 40  # of an epoch: passes over a few thousand rows alone leave units half learned
 _STARTING_SCALE = 0.5  # of the encoder against the decoder: units overlap and add up too much
 
 
@@ -57,6 +58,7 @@ class CSR(LinearSparse):
     temperature : float, default=0.05
         τ of the contrast.
     n_epochs : int, default=8
+        Passes over the rows, or 40 batches each where a pass has fewer.
     learning_rate : float, default=2e-3
     random_state : int, default=0
         The same integer gives the same bits.
@@ -163,7 +165,7 @@ class CSR(LinearSparse):
         labels: NDArray[Any] | None,
         rng: np.random.Generator,
     ) -> None:
-        n_batches = max(1, round(len(X) / batch_size(len(X))))
+        n_batches = max(_LEAST_BATCHES, round(len(X) / batch_size(len(X))))
         n_steps = self.n_epochs * n_batches
         adam = Adam(self.learning_rate)
         idle = np.zeros(len(params["e"]), dtype=np.int64)
