@@ -46,7 +46,8 @@ class BEBR(LinearHash):
 
     Use it when codes must be compared with codes (`symmetric_scores`), or when a new model's codes
     must be searchable together with an old model's (`fit_compatible`). For float queries on one
-    version `RaBitQ` or `LVQ` keep more at the same bytes, since their ranges follow each vector.
+    version `RaBitQ` keeps more at the same bytes and dimensions, `MixedBits` at the same bytes. Of
+    equal bytes, half of the dimensions with twice the bits keep more than all of them.
 
     Parameters
     ----------

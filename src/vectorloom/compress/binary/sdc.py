@@ -36,9 +36,9 @@ _RANGE_QUANTILES = (0.01, 0.99)
 class SDC(LinearHash):
     """Unsupervised hashing with similarity distribution calibration.
 
-    Use it for short codes that are compared by `hamming` and where whole categories, not single
-    neighbours, are to come out near each other. For nearest neighbours at the same bits `ITQ` is as
-    good and faster to fit; with labels use `ContrastiveHash`.
+    Use it where Hamming distances must spread over the whole range, as for a search within a fixed
+    radius. To find neighbours or categories `ITQ` is as good or better at the same bits and faster
+    to fit (measured in the docs); with labels use `ContrastiveHash`.
 
     Parameters
     ----------
