@@ -181,6 +181,7 @@ void encode_levels(const LevelLayout& layout, const float* thresholds, const flo
                    std::int64_t n, std::uint8_t* out, int n_jobs) {
   const std::vector<Run> runs = runs_of(layout);
   std::vector<std::vector<float>> tables;
+  tables.reserve(runs.size());
   for (const Run& run : runs) {
     tables.push_back(arranged(run, thresholds + layout.threshold(run.from)));
   }
