@@ -23,6 +23,7 @@ namespace vl {
 namespace {
 
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Books = nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using Codes = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -85,7 +86,19 @@ Answer<float, 3> train(const Matrix& x, std::size_t n_parts, std::size_t n_codew
   return answer;
 }
 
-Answer<std::uint8_t, 2> encode(const Matrix& x, const Books& books, std::optional<int> n_jobs) {
+// The turn into the coded space; its origin is where the middle of the codebooks comes from.
+Turn turn_into(const Matrix& rotation, const Vector& origin, const PqShape& shape) {
+  const auto dim = static_cast<std::size_t>(shape.dim);
+  if (rotation.shape(0) != dim || rotation.shape(1) != dim || origin.shape(0) != dim) {
+    refuse("the rotation must be a square of " + std::to_string(dim) +
+           " dimensions, and the origin have as many entries");
+  }
+  return {rotation.data(), shape.dim, shape.dim, origin.data()};
+}
+
+Answer<std::uint8_t, 2> encode(const Matrix& x, const Books& books, std::optional<int> n_jobs,
+                               const std::optional<Matrix>& rotation,
+                               const std::optional<Vector>& origin) {
   const PqShape shape = shape_of(x.shape(1), books.shape(0), books.shape(1));
   if (books.shape(2) != static_cast<std::size_t>(shape.width())) {
     refuse("codebooks have width " + std::to_string(books.shape(2)) + "; expected " +
@@ -94,9 +107,12 @@ Answer<std::uint8_t, 2> encode(const Matrix& x, const Books& books, std::optiona
   std::uint8_t* out = nullptr;
   auto answer = make_answer<std::uint8_t, 2>(
       {x.shape(0), static_cast<std::size_t>(shape.code_bytes())}, &out);
+  if (rotation.has_value() != origin.has_value()) refuse("a rotation comes with its origin");
+  std::optional<Turn> turn;
+  if (rotation) turn.emplace(turn_into(*rotation, *origin, shape));
   const nb::gil_scoped_release release;
   pq_encode(x.data(), static_cast<std::int64_t>(x.shape(0)), shape, books.data(),
-            n_jobs.value_or(0), out);
+            turn ? &*turn : nullptr, n_jobs.value_or(0), out);
   return answer;
 }
 
@@ -265,8 +281,11 @@ void bind_codebooks(nb::module_& m) {
   m.def("pq_train", &train, "X"_a, "n_parts"_a, "n_codewords"_a, "n_iter"_a = 25, "seed"_a = 0,
         "max_rows"_a = 0, "n_jobs"_a = nb::none(),
         "Codebooks (n_parts, n_codewords, dim / n_parts) by Lloyd's iterations.");
-  m.def("pq_encode", &encode, "X"_a, "codebooks"_a, "n_jobs"_a = nb::none(),
-        "Codes of the nearest codewords, bit-packed, one row of bytes a vector.");
+  m.def(
+      "pq_encode", &encode, "X"_a, "codebooks"_a, "n_jobs"_a = nb::none(),
+      "rotation"_a = nb::none(), "origin"_a = nb::none(),
+      "Codes of the nearest codewords, bit-packed, one row of bytes a vector. With a rotation the "
+      "codes of X @ rotation.T, products rounded relative to X - origin.");
   m.def("pq_decode", &decode, "codes"_a, "codebooks"_a, "n_jobs"_a = nb::none(),
         "The codewords that codes stand for.");
   m.def("pq_scores", &scores, "tables"_a, "codes"_a, "bits"_a = 8, "n_jobs"_a = nb::none(),

@@ -13,6 +13,7 @@
 #include "base/errors.h"
 #include "base/threads.h"
 #include "bindings/bindings.h"
+#include "linalg/finite.h"
 #include "linalg/gram.h"
 #include "linalg/hadamard.h"
 
@@ -92,6 +93,12 @@ auto hadamard_of(const Matrix& x, const Signs& signs, bool inverse, std::optiona
   return as_array(std::move(out), x.shape(0), x.shape(1));
 }
 
+template <class Float>
+bool all_finite_of(const nb::ndarray<const Float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& x) {
+  const nb::gil_scoped_release release;
+  return all_finite(x.data(), size(x.size()));
+}
+
 }  // namespace
 
 void bind_linalg(nb::module_& m) {
@@ -103,6 +110,9 @@ void bind_linalg(nb::module_& m) {
         "(mean, (X - mean).T @ (X - mean)) in float64; the mean has shape (1, dim).");
   m.def("hadamard", &hadamard_of, "x"_a, "signs"_a, "inverse"_a = false, "n_jobs"_a = nb::none(),
         "Rotate rows by signs and Walsh-Hadamard transforms; signs is int8 (rounds, dim).");
+  m.def("all_finite", &all_finite_of<float>, nb::arg("x").noconvert(),
+        "Whether there is neither NaN nor infinity.");
+  m.def("all_finite", &all_finite_of<double>, nb::arg("x").noconvert());
 }
 
 }  // namespace vl

@@ -17,7 +17,7 @@
 namespace vl {
 namespace {
 
-constexpr int kBlockRows = 64;              // rows encoded together: they stay in the L2 cache
+constexpr int kBlockRows = kTurnRows;       // rows encoded together: they stay in the L2 cache
 constexpr std::uint32_t kSampleStream = 1;  // of random numbers
 
 // `take` distinct rows of n in random order: the first steps of a Fisher-Yates shuffle.
@@ -56,7 +56,7 @@ void pq_train(const float* x, std::int64_t n, const PqShape& shape, const PqTrai
 }
 
 void pq_encode(const float* x, std::int64_t n, const PqShape& shape, const float* codebooks,
-               int n_jobs, std::uint8_t* codes) {
+               const Turn* turn, int n_jobs, std::uint8_t* codes) {
   const int width = shape.width();
   std::vector<Codebook> books;
   books.reserve(static_cast<std::size_t>(shape.n_parts));
@@ -66,9 +66,20 @@ void pq_encode(const float* x, std::int64_t n, const PqShape& shape, const float
   }
   const NearestCodewords nearest = codeword_kernels().nearest_f32;
   const std::int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-  parallel_for(n_blocks, resolve_jobs(n_jobs), [&](std::int64_t block, int) {
+  const int n_threads = resolve_jobs(n_jobs);
+  std::vector<Turn::Scratch> turned(turn != nullptr ? static_cast<std::size_t>(n_threads) : 0);
+  for (Turn::Scratch& scratch : turned) scratch = turn->scratch();
+  parallel_for(n_blocks, n_threads, [&](std::int64_t block, int worker) {
     const std::int64_t first = block * kBlockRows;
     const int rows = static_cast<int>(std::min<std::int64_t>(kBlockRows, n - first));
+    const float* from = x + first * shape.dim;
+    std::int64_t stride = shape.dim;
+    if (turn != nullptr) {
+      Turn::Scratch& scratch = turned[static_cast<std::size_t>(worker)];
+      turn->apply(from, rows, scratch);
+      from = scratch.out.data();
+      stride = turn->stride();
+    }
     const std::size_t tile_size = static_cast<std::size_t>(width) * kTilePoints;
     AlignedBuffer<float> tiles(tile_size * (kBlockRows / kTilePoints));
     AlignedBuffer<std::int32_t> labels(kBlockRows);
@@ -78,7 +89,7 @@ void pq_encode(const float* x, std::int64_t n, const PqShape& shape, const float
     for (int part = 0; part < shape.n_parts; ++part) {
       const Codebook& book = books[static_cast<std::size_t>(part)];
       for (int t = 0; t < n_tiles; ++t) {
-        fill_tile(x + (first + t * kTilePoints) * shape.dim + part * width, shape.dim,
+        fill_tile(from + t * kTilePoints * stride + part * width, stride,
                   std::min(kTilePoints, rows - t * kTilePoints), book.center(), width,
                   tiles.data() + static_cast<std::size_t>(t) * tile_size);
       }

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "linalg/turn.h"
+
 namespace vl {
 
 // codebooks: (n_parts, n_codewords, width), row-major; a row of codes is n_parts numbers of `bits`
@@ -29,9 +31,10 @@ struct PqTraining {
 void pq_train(const float* x, std::int64_t n, const PqShape& shape, const PqTraining& training,
               int n_jobs, float* codebooks);
 
-// The nearest codeword of each part, the lowest number among equals.
+// The nearest codeword of each part, the lowest number among equals. With a turn, the codes of the
+// turned rows.
 void pq_encode(const float* x, std::int64_t n, const PqShape& shape, const float* codebooks,
-               int n_jobs, std::uint8_t* codes);
+               const Turn* turn, int n_jobs, std::uint8_t* codes);
 
 void pq_decode(const std::uint8_t* codes, std::int64_t n, const PqShape& shape,
                const float* codebooks, int n_jobs, float* out);

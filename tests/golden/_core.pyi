@@ -3,7 +3,7 @@ The compiled core of vectorloom. Private: the public interface is the Python pac
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -52,6 +52,13 @@ def hadamard(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order
     Rotate rows by signs and Walsh-Hadamard transforms; signs is int8 (rounds, dim).
     """
 
+@overload
+def all_finite(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> bool:
+    """Whether there is neither NaN nor infinity."""
+
+@overload
+def all_finite(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> bool: ...
+
 def kmeans(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, init: str | Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] = 'k-means++', max_iter: int = 25, tol: float = 0.0, seed: int = 0, *, max_ratio: float = 0.0, spherical: bool = False, relaxation: float = 1.9, weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, max_points_per_centroid: int = 0, progress: Callable | None = None, n_jobs: int | None = None) -> tuple: ...
 
 def assign(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centroids: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple: ...
@@ -84,8 +91,10 @@ class LevelCodec:
 def pq_train(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_parts: int, n_codewords: int, n_iter: int = 25, seed: int = 0, max_rows: int = 0, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))]:
     """Codebooks (n_parts, n_codewords, dim / n_parts) by Lloyd's iterations."""
 
-def pq_encode(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
-    """Codes of the nearest codewords, bit-packed, one row of bytes a vector."""
+def pq_encode(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None, rotation: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None, origin: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None))]:
+    """
+    Codes of the nearest codewords, bit-packed, one row of bytes a vector. With a rotation the codes of X @ rotation.T, products rounded relative to X - origin.
+    """
 
 def pq_decode(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]:
     """The codewords that codes stand for."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import vectorloom as vl
 from vectorloom import _core
 
 SHAPES = [(1, 1, 1), (5, 3, 7), (33, 65, 130), (200, 1030, 384), (193, 31, 129)]
@@ -102,3 +103,40 @@ def test_rows_of_unequal_length_are_refused():
 
     with pytest.raises(ShapeError, match="entries"):
         _core.matmul(np.ones((2, 3), np.float32), np.ones((2, 4), np.float32))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 5, 16, 4095, 4096, 9998])
+def test_one_bad_value_anywhere_is_not_finite(kind, bad, place):
+    values = np.ones((3, 3333), kind)
+    values[0] = np.finfo(kind).max
+    values[1] = np.finfo(kind).smallest_subnormal
+    assert _core.all_finite(values)
+    values.ravel()[place] = bad
+    assert not _core.all_finite(values)
+
+
+@pytest.mark.parametrize(("dim", "parts"), [(12, 3), (33, 3), (100, 10)])
+def test_codes_of_turned_rows_are_nearly_those_of_exact_turns(rng, dim, parts):
+    """The products are rounded relative to the distance from the origin that is given."""
+    far = 1000 * rng.standard_normal(dim)
+    X = (rng.standard_normal((300, dim)) + far).astype(np.float32)
+    rotation = np.linalg.qr(rng.standard_normal((dim, dim)))[0].astype(np.float32)
+    turned = (X.astype(np.float64) @ rotation.T.astype(np.float64)).astype(np.float32)
+    books = np.stack([part[:16] for part in np.split(turned, parts, axis=1)])
+    codes = _core.pq_encode(X, books, 1, rotation, far.astype(np.float32))
+
+    def error(codes):
+        return ((_core.pq_decode(codes, books) - turned) ** 2).sum()
+
+    assert error(codes) <= 1.001 * error(_core.pq_encode(turned, books))
+    assert np.array_equal(codes[7:9], _core.pq_encode(X[7:9], books, 2, rotation, far.astype("f4")))
+
+
+def test_a_rotation_of_another_size_is_refused(rng):
+    X, books = np.ones((4, 6), np.float32), np.ones((2, 16, 3), np.float32)
+    square, origin = np.eye(6, dtype=np.float32), np.zeros(6, np.float32)
+    for rotation, given in ((square[:5], origin), (square, origin[:5]), (square, None)):
+        with pytest.raises(vl.ShapeError):
+            _core.pq_encode(X, books, 1, rotation, given)

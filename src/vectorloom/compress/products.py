@@ -81,3 +81,25 @@ def moments(X: Any, n_jobs: int | None = None) -> tuple[NDArray[np.float64], NDA
     """
     mean, products = _core.moments(np.ascontiguousarray(X, np.float32), n_jobs)
     return mean[0], products
+
+
+def row_norms(X: Any, n_jobs: int | None = None) -> NDArray[np.float64]:
+    """Return the length of each row in float64.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, dim), float32
+    n_jobs : int or None, default=None
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+
+    Examples
+    --------
+    >>> row_norms(np.array([[3.0, 4.0], [0.0, 2.0]])).tolist()
+    [5.0, 2.0]
+    """
+    rows = _core.Rows(np.ascontiguousarray(X, np.float32), "float32")
+    norms: NDArray[np.float64] = _core.norms(rows, n_jobs)
+    return norms

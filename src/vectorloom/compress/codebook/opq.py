@@ -172,8 +172,9 @@ class OPQ(RotatedCodes):
             turn = left @ right
         return turn
 
-    def _encode_rows(self, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return np.asarray(_core.pq_encode(rows, self.codebooks_, self.n_jobs))
+    def _encode(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
+        origin = self.inverse_ @ self.codebooks_.mean(axis=1).ravel()
+        return np.asarray(_core.pq_encode(X, self.codebooks_, self.n_jobs, self.rotation_, origin))
 
     def _decode_rows(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(_core.pq_decode(codes, self.codebooks_, self.n_jobs))

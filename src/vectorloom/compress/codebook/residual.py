@@ -186,7 +186,8 @@ class ResidualQuantizer(RotatedCodes):
             )
         return n_splits
 
-    def _encode_rows(self, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _encode(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
+        rows = self._coded(X)
         codes = [
             _core.additive_encode(
                 np.ascontiguousarray(part), books, self.beam, self.n_sweeps, self.n_jobs

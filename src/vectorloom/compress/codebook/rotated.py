@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.compress.compressor import Compressor
-from vectorloom.compress.products import gram, matmul
+from vectorloom.compress.products import gram, matmul, row_norms
 from vectorloom.errors import ParameterError
 
 _SAME_LENGTH = 1e-3  # rows whose lengths differ by less count as normalized
@@ -32,8 +32,8 @@ class RotatedCodes(Compressor):
     length_unit_: float
     output: ClassVar[str] = "codes"
 
-    def _encode_rows(self, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return the codes of rows of the turned space."""
+    def _encode(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the codes of the turned rows."""
         raise NotImplementedError
 
     def _decode_rows(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -60,13 +60,13 @@ class RotatedCodes(Compressor):
         return matmul(X, self.rotation_, self.n_jobs)
 
     def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
-        codes = self._encode_rows(self._coded(X))
+        codes = self._encode(X)
         if not self.keep_norms:
             return codes
         if self.length_ is not None:
-            check_lengths(X, self.length_)
+            check_lengths(X, self.length_, self.n_jobs)
             return codes
-        return append_lengths(codes, X, self.length_unit_)
+        return append_lengths(codes, X, self.length_unit_, self.n_jobs)
 
     def _split(
         self, codes: NDArray[np.uint8]
@@ -205,7 +205,7 @@ def common_length(X: NDArray[np.float32]) -> tuple[float | None, float]:
     return (mean if np.abs(lengths - mean).max() <= _SAME_LENGTH * mean else None), mean
 
 
-def check_lengths(X: NDArray[np.float32], length: float) -> None:
+def check_lengths(X: NDArray[np.float32], length: float, n_jobs: int | None) -> None:
     """Refuse rows that would decode to another length than theirs.
 
     Parameters
@@ -213,12 +213,13 @@ def check_lengths(X: NDArray[np.float32], length: float) -> None:
     X : ndarray of shape (n, dim), float32
     length : float
         That of all training rows.
+    n_jobs : int or None
 
     Raises
     ------
     ParameterError
     """
-    lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
+    lengths = row_norms(X, n_jobs)
     other = np.abs(lengths - length) > _OTHER_LENGTH * length
     if other.any():
         row = int(other.argmax())
@@ -230,7 +231,7 @@ def check_lengths(X: NDArray[np.float32], length: float) -> None:
 
 
 def append_lengths(
-    codes: NDArray[np.uint8], X: NDArray[np.float32], unit: float
+    codes: NDArray[np.uint8], X: NDArray[np.float32], unit: float, n_jobs: int | None
 ) -> NDArray[np.uint8]:
     """Return codes with the length of each row, a float16 in `unit`, as its last two bytes.
 
@@ -239,12 +240,13 @@ def append_lengths(
     codes : ndarray of shape (n, bytes), uint8
     X : ndarray of shape (n, dim), float32
     unit : float
+    n_jobs : int or None
 
     Returns
     -------
     ndarray of shape (n, bytes + 2), uint8
     """
-    lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)) / unit
+    lengths = row_norms(X, n_jobs) / unit
     halves = np.minimum(lengths, _FLOAT16_MAX).astype("<f2")
     return np.concatenate([codes, halves[:, None].view(np.uint8)], axis=1)
 
