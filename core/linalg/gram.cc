@@ -26,8 +26,8 @@ namespace vl {
 namespace {
 
 constexpr std::int64_t kManyRows = 65536;
-constexpr std::int64_t kBlockGroups = 128;  // two panels of a block are 16 KiB: first-level cache
-constexpr std::int64_t kBlocksInFloat = 8;  // summed in float32 before they go to float64
+constexpr std::int64_t kBlockGroups = 192;  // two panels of a block are 24 KiB: first-level cache
+constexpr std::int64_t kBlocksInFloat = 6;  // summed in float32 before they go to float64
 constexpr std::int64_t kRowsPerTask = 16384;
 constexpr std::int64_t kPairRows = kPanelsPerCall * kPanelRows;
 constexpr std::int64_t kRowsForCentre = 1024;
@@ -100,10 +100,10 @@ void Gram::pack_float(const float* row, std::uint32_t* group, Workspace& w) cons
 }
 
 // One group: samples `row` and `next` of every feature. `noise` holds one generator a feature.
-void Gram::pack_narrow(const float* row, const float* next, std::uint32_t* group,
-                       std::uint32_t* noise, Workspace& w) const {
-  float* squares = w.partial.data();
-  float* sums = squares + padded_;
+void Gram::pack_narrow(const float* row, const float* next, std::uint32_t* __restrict__ group,
+                       std::uint32_t* __restrict__ noise, Workspace& w) const {
+  float* __restrict__ squares = w.partial.data();
+  float* __restrict__ sums = squares + padded_;
   for (std::int64_t d = 0; d < dim_; ++d) {
     const float centre = mean_ != nullptr ? mean_[d] : 0.0f;
     const float low = row[d] - centre;
@@ -144,15 +144,32 @@ void Gram::pack(std::int64_t first, std::int64_t last, Workspace& w) const {
   transpose(w);
 }
 
-// [group][feature] -> queries [feature][group], and panels [panel][group][16] for the kernels.
+using Four [[gnu::vector_size(16)]] = std::uint32_t;
+
+// to[j * to_stride + i] = from[i * from_stride + j] for i, j < 4.
+inline void transpose_four(const std::uint32_t* from, std::int64_t from_stride, std::uint32_t* to,
+                           std::int64_t to_stride) {
+  Four row[4];
+  for (int i = 0; i < 4; ++i) std::memcpy(&row[i], from + i * from_stride, sizeof(Four));
+  const Four ab_low = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+  const Four ab_high = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+  const Four cd_low = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+  const Four cd_high = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  const Four column[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+                          __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+  for (int j = 0; j < 4; ++j) std::memcpy(to + j * to_stride, &column[j], sizeof(Four));
+}
+
+// [group][feature] -> queries [feature][group].
 void Gram::transpose(Workspace& w) const {
-  constexpr std::int64_t kTile = 16;
-  for (std::int64_t g = 0; g < kBlockGroups; g += kTile) {
-    for (std::int64_t d = 0; d < padded_; d += kTile) {
-      const std::uint32_t* from = w.panels.data() + g * padded_ + d;
-      std::uint32_t* to = w.queries.data() + d * kBlockGroups + g;
-      for (std::int64_t j = 0; j < kTile; ++j) {
-        for (std::int64_t i = 0; i < kTile; ++i) to[j * kBlockGroups + i] = from[i * padded_ + j];
+  constexpr std::int64_t kTile = 16;  // a cache line of groups at a time
+  for (std::int64_t d = 0; d < padded_; d += 4) {
+    for (std::int64_t g = 0; g < kBlockGroups; g += kTile) {
+      for (std::int64_t i = 0; i < kTile; i += 4) {
+        transpose_four(w.panels.data() + (g + i) * padded_ + d, padded_,
+                       w.queries.data() + d * kBlockGroups + g + i, kBlockGroups);
       }
     }
   }

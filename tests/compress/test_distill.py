@@ -10,13 +10,13 @@ from tests.laws import assert_at_least
 import vectorloom as vl
 from vectorloom.compress.codebook.bottleneck import look_up
 from vectorloom.compress.codebook.distill import ranking_loss
+from vectorloom.compress.codebook.packing import unpack_codes
 from vectorloom.compress.codebook.ranking import (
     CodedSpace,
     candidates,
     part_labels,
     split,
     top_rows,
-    unpack,
 )
 from vectorloom.errors import ParameterError, ShapeError
 
@@ -120,7 +120,7 @@ def test_factors_give_decoded_rows_the_length_of_the_original(rng):
     vq = vl.compress.DistillVQ(4, 4, n_epochs=1, n_row_queries=50).fit(X, queries=learn)
     space = CodedSpace(X, vq.rotation_, vq.inverse_, True, None)
     codes = vq.transform(X)
-    labels = unpack(np.ascontiguousarray(codes[:, :2]), 4, 4)
+    labels = unpack_codes(np.ascontiguousarray(codes[:, :2]), 4, 4)
     assert (labels == part_labels(space.rows, vq.codebooks_)).mean() > 0.99  # rounded turns
     scores = (
         space.ask(test) @ look_up(labels, vq.codebooks_).T * space.factors(labels, vq.codebooks_)

@@ -13,7 +13,7 @@ from tests.laws import assert_at_most
 import vectorloom as vl
 from vectorloom import _core
 from vectorloom.compress import ResidualQuantizer
-from vectorloom.compress.codebook.residual import pack_codes, unpack_codes
+from vectorloom.compress.codebook.packing import pack_codes, unpack_codes
 
 PLAIN = {"emphasis": 0.0, "keep_norms": False}
 

@@ -15,11 +15,10 @@ from vectorloom.compress.codebook.bottleneck import (
     losses_and_gradients,
     mismatch,
     nearest,
-    pack,
     sum_by_codeword,
-    unpack,
     usage,
 )
+from vectorloom.compress.codebook.packing import pack_codes, unpack_codes
 from vectorloom.compress.codebook.simvq import LinearCodebook
 from vectorloom.errors import ParameterError, ShapeError
 
@@ -101,13 +100,13 @@ def test_looking_up_and_summing_are_transposes(rng):
 @pytest.mark.parametrize("n_parts", [1, 3, 7])
 def test_packed_labels_come_back(rng, bits, n_parts):
     labels = rng.integers(0, 1 << bits, (17, n_parts)).astype(np.int32)
-    codes = pack(labels, bits)
+    codes = pack_codes(labels, bits)
     assert codes.shape == (17, -(-n_parts * bits // 8))
-    np.testing.assert_array_equal(unpack(codes, n_parts, bits), labels)
+    np.testing.assert_array_equal(unpack_codes(codes, n_parts, bits), labels)
 
 
 def test_low_bits_come_first():
-    assert pack(np.array([[1, 2]], np.int32), 4).tolist() == [[0x21]]
+    assert pack_codes(np.array([[1, 2]], np.int32), 4).tolist() == [[0x21]]
 
 
 def test_usage_counts_codewords_and_their_evenness():
@@ -140,7 +139,7 @@ def test_more_codewords_than_a_byte_holds_take_two(rng):
     X = rng.standard_normal((600, 4)).astype(np.float32)
     vq = vl.compress.SimVQ(300, n_epochs=1).fit(X)
     assert vq.bytes_per_vector_ == 2
-    labels = unpack(vq.transform(X), 1, 9)
+    labels = unpack_codes(vq.transform(X), 1, 9)
     assert labels.max() >= 256
 
 

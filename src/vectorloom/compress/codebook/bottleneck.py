@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorloom.compress.codebook.packing import pack_codes, unpack_codes
 from vectorloom.compress.compressor import Compressor
 from vectorloom.compress.descent import Adam, cosine_rate, minibatches
 from vectorloom.compress.products import gram, matmul
@@ -389,11 +390,11 @@ class BottleneckVQ(Compressor):
     def _transform(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
         centred = (X - self.mean_) / np.float32(self.scale_)
         labels = nearest(matmul(centred, self.encoder_, self.n_jobs), self.codewords_, self.n_jobs)
-        return pack(labels, (self.n_codewords - 1).bit_length())
+        return pack_codes(labels, (self.n_codewords - 1).bit_length())
 
     def _inverse(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         n_parts, n_codewords, _ = self.codewords_.shape
-        labels = unpack(codes, n_parts, (n_codewords - 1).bit_length())
+        labels = unpack_codes(codes, n_parts, (n_codewords - 1).bit_length())
         # Codes are bits of anybody's: a label beyond the codebook is read as its last codeword.
         np.minimum(labels, n_codewords - 1, out=labels)
         decoded = matmul(look_up(labels, self.codewords_), self.decoder_, self.n_jobs)
@@ -451,45 +452,3 @@ def mismatch(latent: NDArray[np.float32], codewords: NDArray[np.float32]) -> flo
     spreads = rows.std(axis=0) - words.std(axis=0)
     total = float(rows.var(axis=0).sum())
     return float(means @ means + spreads @ spreads) / total if total > 0 else 0.0
-
-
-def pack(labels: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Pack whole numbers into rows of bytes, low bits first.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n, n_parts), integer
-        Below 2 ** bits.
-    bits : int
-
-    Returns
-    -------
-    ndarray of shape (n, ceil(n_parts * bits / 8)), uint8
-    """
-    if bits == 8:
-        return labels.astype(np.uint8)
-    spread = (labels[:, :, None] >> np.arange(bits)) & 1
-    flat = spread.reshape(len(labels), -1).astype(np.uint8)
-    return np.packbits(flat, axis=1, bitorder="little")
-
-
-def unpack(codes: NDArray[np.uint8], n_parts: int, bits: int) -> NDArray[np.int32]:
-    """Return what `pack` packed.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, ceil(n_parts * bits / 8)), uint8
-    n_parts : int
-    bits : int
-
-    Returns
-    -------
-    ndarray of shape (n, n_parts), int32
-    """
-    if bits == 8:
-        return np.asarray(codes).astype(np.int32)
-    plain = np.asarray(codes)
-    flat = np.unpackbits(plain, axis=1, count=n_parts * bits, bitorder="little")
-    weights = (1 << np.arange(bits)).astype(np.int32)
-    shaped = flat.reshape(len(plain), n_parts, bits)
-    return np.asarray((shaped * weights).sum(axis=2, dtype=np.int32))

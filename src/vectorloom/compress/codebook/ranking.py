@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.compress.codebook.bottleneck import look_up, unpack
+from vectorloom.compress.codebook.bottleneck import look_up
+from vectorloom.compress.codebook.packing import unpack_codes
 from vectorloom.compress.products import matmul
 from vectorloom.errors import ShapeError
 
@@ -220,4 +221,4 @@ def part_labels(
         nearest: NDArray[Any] = _core.assign(rows, codebooks[0], n_jobs)[0]
         return np.asarray(nearest, np.int32)[:, None]
     codes = np.asarray(_core.pq_encode(rows, codebooks, n_jobs))
-    return unpack(codes, len(codebooks), (codebooks.shape[1] - 1).bit_length())
+    return unpack_codes(codes, len(codebooks), (codebooks.shape[1] - 1).bit_length())

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
+from vectorloom.compress.codebook.packing import pack_codes, unpack_codes
 from vectorloom.compress.codebook.pq import check_bits, seed_of
 from vectorloom.compress.codebook.rotated import RotatedCodes
 from vectorloom.compress.products import matmul
@@ -200,7 +201,7 @@ class ResidualQuantizer(RotatedCodes):
 
     def _decode_rows(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         n_splits, per_split, _, _ = self.codebooks_.shape
-        numbers = unpack_codes(codes, n_splits * per_split, self.bits)
+        numbers = unpack_codes(codes, n_splits * per_split, self.bits).astype(np.uint8)
         parts = [
             _core.additive_decode(
                 np.ascontiguousarray(numbers[:, s * per_split : (s + 1) * per_split]),
@@ -230,43 +231,3 @@ class ResidualQuantizer(RotatedCodes):
 
     def _row_bytes(self) -> int:
         return int(self.codebooks_.shape[0] * self.codebooks_.shape[1] * self.bits + 7) // 8
-
-
-def pack_codes(numbers: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Return rows of `bits`-bit numbers as bytes, low bits first.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (n, count), uint8
-    bits : int
-
-    Returns
-    -------
-    ndarray of shape (n, ceil(count * bits / 8)), uint8
-    """
-    if bits == 8:
-        return numbers
-    planes = (numbers[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1
-    return np.packbits(planes.reshape(len(numbers), -1), axis=1, bitorder="little")
-
-
-def unpack_codes(codes: NDArray[np.uint8], count: int, bits: int) -> NDArray[np.uint8]:
-    """Return the numbers that `pack_codes` packed.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, bytes), uint8
-    count : int
-        Numbers a row.
-    bits : int
-
-    Returns
-    -------
-    ndarray of shape (n, count), uint8
-    """
-    if bits == 8:
-        return codes
-    planes = np.unpackbits(codes, axis=1, count=count * bits, bitorder="little")
-    powers = (1 << np.arange(bits)).astype(np.uint8)
-    words: NDArray[np.uint8] = planes.reshape(len(codes), count, bits) * powers
-    return np.asarray(words.sum(axis=2, dtype=np.uint8))
