@@ -132,8 +132,8 @@ void LevelCodec::score_block(const LevelQuery& query, const std::uint8_t* codes,
   }
 }
 
-// |x|^2 = |c|^2 + 2 <c, o> + |o|^2 for x = c + o: the first two follow from the score of c, the last
-// is stored.
+// |x|^2 = |c|^2 + 2 <c, o> + |o|^2 for x = c + o: the first two follow from the score of c, the
+// last is stored.
 std::vector<LevelQuery> LevelCodec::norm_query() const {
   std::vector<LevelQuery> with;
   if (calibration_.factors == LevelFactors::kRescaled && n_centroids_ == 1) {
