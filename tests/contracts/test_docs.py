@@ -152,7 +152,9 @@ def test_a_function_documents_each_argument(name: str) -> None:
 def check_arguments(name: str) -> None:
     thing = PUBLIC[name]
     wanted = {p for p in inspect.signature(thing).parameters if p not in ("self", "cls")}
-    missing = {p for p in wanted if not p.startswith("_")} - documented_parameters(
-        inspect.getdoc(thing) or ""
-    )
+    papers = [inspect.getdoc(thing) or ""]
+    if inspect.isclass(thing) and "__new__" in vars(thing):
+        papers.append(inspect.getdoc(thing.__new__) or "")
+    documented = set().union(*map(documented_parameters, papers))
+    missing = {p for p in wanted if not p.startswith("_")} - documented
     assert not missing, f"{name} does not document {sorted(missing)}"

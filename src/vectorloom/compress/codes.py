@@ -26,12 +26,6 @@ class Codes(np.ndarray[Any, np.dtype[np.uint8]]):
     viewed as NumPy arrays; arithmetic gives plain arrays. `inverse_transform` and `scores` refuse
     codes whose fingerprint is not that of the compressor that is asked.
 
-    Parameters
-    ----------
-    array : ndarray of shape (n, bytes), uint8
-    fingerprint : str
-        Of the compressor that wrote the codes.
-
     Attributes
     ----------
     fingerprint : str
@@ -49,7 +43,13 @@ class Codes(np.ndarray[Any, np.dtype[np.uint8]]):
     fingerprint: str
 
     def __new__(cls, array: NDArray[np.uint8], fingerprint: str) -> Codes:
-        """View `array` as codes made by the compressor with this fingerprint."""
+        """View `array` as codes made by the compressor with this fingerprint.
+
+        Parameters
+        ----------
+        array : ndarray of shape (n, bytes), uint8
+        fingerprint : str
+        """
         codes = np.ascontiguousarray(array, np.uint8).view(cls)
         codes.fingerprint = fingerprint
         return codes
