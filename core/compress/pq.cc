@@ -67,8 +67,10 @@ void pq_encode(const float* x, std::int64_t n, const PqShape& shape, const float
   const NearestCodewords nearest = codeword_kernels().nearest_f32;
   const std::int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
   const int n_threads = resolve_jobs(n_jobs);
-  std::vector<Turn::Scratch> turned(turn != nullptr ? static_cast<std::size_t>(n_threads) : 0);
-  for (Turn::Scratch& scratch : turned) scratch = turn->scratch();
+  std::vector<Turn::Scratch> turned;
+  if (turn != nullptr) {
+    for (int worker = 0; worker < n_threads; ++worker) turned.push_back(turn->scratch());
+  }
   parallel_for(n_blocks, n_threads, [&](std::int64_t block, int worker) {
     const std::int64_t first = block * kBlockRows;
     const int rows = static_cast<int>(std::min<std::int64_t>(kBlockRows, n - first));

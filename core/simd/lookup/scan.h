@@ -145,7 +145,7 @@ void nibbles_u8(const std::uint8_t* tables, int n_queries, int n_parts, const st
 }
 
 template <class Ops>
-constexpr LookupKernels lookup_table(SimdLevel level) {
+constexpr LookupKernels lookup_table(SimdLevel level) noexcept {
   return {level, bytes_many<Ops>, bytes_one_plain, nibbles<Ops>, nibbles_u8<Ops>};
 }
 
