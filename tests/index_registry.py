@@ -61,4 +61,9 @@ CASES = [
         for dtype in ("float32", "float16")
     ),
     Case(vl.index.Exact, {"metric": "hamming", "dtype": "bits"}),
+    *(
+        Case(vl.index.IVF, {"metric": metric, **more}, exhaustive=False)
+        for metric in ("cosine", "ip", "l2")
+        for more in ({}, {"n_lists": 5})
+    ),
 ]

@@ -14,6 +14,7 @@
 #include "base/threads.h"
 #include "bindings/bindings.h"
 #include "index/exact.h"
+#include "index/lists.h"
 #include "index/scoring.h"
 #include "index/screen.h"
 #include "simd/panel.h"
@@ -29,6 +30,7 @@ using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::devi
 using FloatVector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using DoubleVector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ByteVector = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using IntMatrix = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using IntVector = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 template <class T>
@@ -165,6 +167,70 @@ nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms,
                         owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
 }
 
+// A screen in the order of inverted lists. What a file says is checked here, once.
+class ListsHolder {
+ public:
+  ListsHolder(nb::object screen, IntVector order, IntVector starts)
+      : owner_(std::move(screen)), order_(std::move(order)), starts_(std::move(starts)) {
+    const auto places = static_cast<std::int64_t>(order_.shape(0));
+    const auto n_lists = static_cast<std::int64_t>(starts_.shape(0)) - 1;
+    screen_ = nb::cast<const ScreenHolder&>(owner_).screen.get();
+    require(screen_->shape().n == places, "screen: one place an entry of order expected");
+    bool good = n_lists >= 0 && starts_.data()[0] == 0 && starts_.data()[n_lists] == places;
+    for (std::int64_t i = 0; good && i < n_lists; ++i) {
+      const std::int64_t start = starts_.data()[i];
+      good = start <= starts_.data()[i + 1] && start % (2 * kPanelRows) == 0;
+    }
+    require(good, "starts: ascending multiples of 32 from 0 to the number of places expected");
+    for (std::int64_t i = 0; i < places; ++i) largest_ = std::max(largest_, order_.data()[i]);
+    for (std::int64_t i = 0; i < places; ++i)
+      require(order_.data()[i] >= -1, "order: rows from 0 on, or -1, expected");
+  }
+
+  nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms, AnyMatrix queries,
+                   IntMatrix probes, std::int64_t k, std::optional<ByteVector> mask,
+                   std::optional<IntVector> ties, std::optional<int> n_jobs) const {
+    static const char* const metrics[] = {"cosine", "ip", "l2"};
+    ListQuery query;
+    query.exact =
+        exact_query(rows, norms, nullptr, metrics[static_cast<int>(screen_->shape().metric)],
+                    queries, mask, ties, n_jobs);
+    require(screen_->shape().dim == query.exact.rows.dim && largest_ < query.exact.rows.n,
+            "lists: made for other rows");
+    require(k >= 0, "k: must not be negative");
+    require(static_cast<std::int64_t>(probes.shape(0)) == query.exact.n_queries,
+            "probes: one row a query");
+    query.exact.screen = screen_;
+    query.order = order_.data();
+    query.starts = starts_.data();
+    query.n_lists = static_cast<std::int64_t>(starts_.shape(0)) - 1;
+    query.probes = probes.data();
+    query.n_probes = static_cast<std::int64_t>(probes.shape(1));
+    for (std::size_t i = 0; i < probes.size(); ++i) {
+      require(query.probes[i] >= -1 && query.probes[i] < query.n_lists,
+              "probes: outside the lists");
+    }
+    const auto n = static_cast<std::size_t>(query.exact.n_queries);
+    const auto width = static_cast<std::size_t>(k);
+    std::vector<std::int64_t> positions(n * width);
+    std::vector<double> scores(n * width);
+    std::vector<std::int64_t> counts(n);
+    {
+      const nb::gil_scoped_release release;
+      list_search(query, k, positions.data(), scores.data(), counts.data());
+    }
+    return nb::make_tuple(owned(std::move(positions), {n, width}),
+                          owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
+  }
+
+ private:
+  nb::object owner_;
+  IntVector order_;
+  IntVector starts_;
+  const Screen* screen_ = nullptr;
+  std::int64_t largest_ = -1;
+};
+
 nb::tuple range(const RowsView& rows, std::optional<DoubleVector> norms, const ScreenHolder* screen,
                 const std::string& metric, AnyMatrix queries, DoubleVector threshold,
                 std::optional<ByteVector> mask, std::optional<IntVector> ties,
@@ -266,7 +332,7 @@ nb::ndarray<nb::numpy, double> norms_array(const RowsView& view, std::optional<i
 ScreenHolder build_screen(const RowsView& rows, std::optional<DoubleVector> norms,
                           const std::string& metric, FloatMatrix rotation, double rotation_error,
                           int head_dims, std::optional<FloatVector> center,
-                          std::optional<int> n_jobs) {
+                          std::optional<int> n_jobs, std::optional<IntVector> order) {
   const Metric m = metric_named(metric);
   const double* row_norm = norms_of(norms, rows.rows(), m);
   const std::int64_t dim = rows.rows().dim;
@@ -276,11 +342,19 @@ ScreenHolder build_screen(const RowsView& rows, std::optional<DoubleVector> norm
   require((m == Metric::kL2) == center.has_value(), "center: needed for l2 and only there");
   if (center)
     require(static_cast<std::int64_t>(center->shape(0)) == dim, "center: one value a dimension");
+  for (std::size_t i = 0; order && i < order->shape(0); ++i) {
+    require(order->data()[i] >= -1 && order->data()[i] < rows.rows().n, "order: outside the rows");
+  }
   ScreenHolder holder;
   const nb::gil_scoped_release release;
   holder.screen = std::make_unique<Screen>(m, dim, head_dims / 4, rotation.data(), rotation_error,
                                            center ? center->data() : nullptr);
-  holder.screen->append(rows.rows(), row_norm, n_jobs.value_or(0));
+  if (order) {
+    holder.screen->fill(rows.rows(), row_norm, order->data(),
+                        static_cast<std::int64_t>(order->shape(0)), n_jobs.value_or(0));
+  } else {
+    holder.screen->append(rows.rows(), row_norm, n_jobs.value_or(0));
+  }
   return holder;
 }
 
@@ -397,7 +471,7 @@ void bind_index(nb::module_& m) {
   nb::class_<ScreenHolder>(m, "Screen", "An int8 copy of float rows that proposes candidates.")
       .def_static("build", &build_screen, "rows"_a, "norms"_a.none(), "metric"_a, "rotation"_a,
                   "rotation_error"_a, "head_dims"_a, "center"_a = nb::none(),
-                  "n_jobs"_a = nb::none())
+                  "n_jobs"_a = nb::none(), "order"_a = nb::none())
       .def_static("open", &open_screen, "arrays"_a)
       .def(
           "append",
@@ -413,6 +487,11 @@ void bind_index(nb::module_& m) {
       .def_prop_ro("head_dims",
                    [](const ScreenHolder& s) { return s.screen->shape().head_groups * 4; })
       .def_prop_ro("nbytes", [](const ScreenHolder& s) { return s.screen->bytes(); });
+  nb::class_<ListsHolder>(m, "Lists", "A screen in the order of inverted lists.")
+      .def(nb::init<nb::object, IntVector, IntVector>(), "screen"_a, "order"_a, "starts"_a)
+      .def("search", &ListsHolder::search, "rows"_a, "norms"_a.none(), "queries"_a, "probes"_a,
+           "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
+           "(positions, scores, counts) of the k best within each query's probed lists.");
   m.def("exact_search", &search, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "queries"_a, "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
         "n_jobs"_a = nb::none(), "(positions, scores, counts) of the true k best.");

@@ -198,7 +198,7 @@ void Screen::append(const Rows& rows, const double* norms, int n_jobs) {
   const std::int64_t last_block = (rows.n + kScreenBlock - 1) / kScreenBlock;
   parallel_for(last_block - first_block, resolve_jobs(n_jobs), [&](std::int64_t task, int) {
     const std::int64_t block = first_block + task;
-    encode_block(rows, norms, std::max(first, block * kScreenBlock),
+    encode_block(rows, norms, nullptr, std::max(first, block * kScreenBlock),
                  std::min(rows.n, (block + 1) * kScreenBlock));
   });
   shape_.n = rows.n;
@@ -206,32 +206,66 @@ void Screen::append(const Rows& rows, const double* norms, int n_jobs) {
       std::max(shape_.largest_norm, *std::max_element(norms + first, norms + rows.n));
 }
 
-void Screen::encode_block(const Rows& rows, const double* norms, std::int64_t first,
-                          std::int64_t last) {
-  constexpr std::int64_t kStep = 96;  // rows rotated together: 8 blocks of 12, small enough for L2
-  std::vector<float> values(static_cast<std::size_t>(kStep * rows.dim));
-  std::vector<float> rotated(static_cast<std::size_t>(kStep * rotated_dim()));
+void Screen::fill(const Rows& rows, const double* norms, const std::int64_t* order, std::int64_t n,
+                  int n_jobs) {
+  if (rows.dim != shape_.dim || shape_.n != 0)
+    throw Error(ErrorKind::kInternal, "screen: filled twice, or with rows of another dimension");
+  if (n == 0) return;
+  reserve(n);
+  parallel_for((n + kScreenBlock - 1) / kScreenBlock, resolve_jobs(n_jobs),
+               [&](std::int64_t block, int) {
+                 encode_block(rows, norms, order, block * kScreenBlock,
+                              std::min(n, (block + 1) * kScreenBlock));
+               });
+  shape_.n = n;
+  shape_.largest_norm = rows.n == 0 ? 0.0 : *std::max_element(norms, norms + rows.n);
+}
+
+struct Screen::Waiting {
+  static constexpr std::int64_t kMost = 96;  // 8 blocks of 12, small enough for L2
+  std::int64_t n = 0;
+  std::int64_t row[kMost] = {};
+  std::int64_t place[kMost] = {};
+  std::vector<float> values;
+  std::vector<float> rotated;
+};
+
+void Screen::encode_block(const Rows& rows, const double* norms, const std::int64_t* order,
+                          std::int64_t first, std::int64_t last) {
+  Waiting waiting;
+  waiting.values.resize(static_cast<std::size_t>(Waiting::kMost * rows.dim));
+  waiting.rotated.resize(static_cast<std::size_t>(Waiting::kMost * rotated_dim()));
   BlockMaxima& maxima = owned_.blocks[static_cast<std::size_t>(first / kScreenBlock)];
-  for (std::int64_t start = first; start < last; start += kStep) {
-    const std::int64_t count = std::min(kStep, last - start);
-    for (std::int64_t i = 0; i < count; ++i)
-      decode_row(rows, start + i, values.data() + i * rows.dim);
-    rotate(values.data(), count, rotated.data());
-    for (std::int64_t i = 0; i < count; ++i) {
-      double square = 0.0;
-      if (shape_.metric == Metric::kL2) {
-        const float* x = values.data() + i * rows.dim;
-        for (std::int64_t d = 0; d < rows.dim; ++d) {
-          const double difference = static_cast<double>(x[d]) - center_[d];
-          square += difference * difference;
-        }
-      } else {
-        square = norms[start + i] * norms[start + i];
-      }
-      const double norm = shape_.metric == Metric::kCosine ? norms[start + i] : 1.0;
-      encode_row(start + i, rotated.data() + i * rotated_dim(), square, norm, maxima);
-    }
+  for (std::int64_t place = first; place < last; ++place) {
+    const std::int64_t row = order != nullptr ? order[place] : place;
+    if (row < 0) continue;
+    waiting.row[waiting.n] = row;
+    waiting.place[waiting.n++] = place;
+    if (waiting.n == Waiting::kMost) encode_waiting(rows, norms, waiting, maxima);
   }
+  encode_waiting(rows, norms, waiting, maxima);
+}
+
+void Screen::encode_waiting(const Rows& rows, const double* norms, Waiting& waiting,
+                            BlockMaxima& maxima) {
+  for (std::int64_t i = 0; i < waiting.n; ++i)
+    decode_row(rows, waiting.row[i], waiting.values.data() + i * rows.dim);
+  rotate(waiting.values.data(), waiting.n, waiting.rotated.data());
+  for (std::int64_t i = 0; i < waiting.n; ++i) {
+    const double length = norms[waiting.row[i]];
+    double square = length * length;
+    if (shape_.metric == Metric::kL2) {
+      square = 0.0;
+      const float* x = waiting.values.data() + i * rows.dim;
+      for (std::int64_t d = 0; d < rows.dim; ++d) {
+        const double difference = static_cast<double>(x[d]) - center_[d];
+        square += difference * difference;
+      }
+    }
+    const double norm = shape_.metric == Metric::kCosine ? length : 1.0;
+    encode_row(waiting.place[i], waiting.rotated.data() + i * rotated_dim(), square, norm, maxima);
+  }
+  waiting.n = 0;
 }
 
 void Screen::encode_row(std::int64_t r, const float* rotated, double square, double norm,

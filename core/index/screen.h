@@ -57,6 +57,10 @@ class Screen {
 
   // Encodes rows [shape().n, rows.n). `norms` are those of all rows (cosine only).
   void append(const Rows& rows, const double* norms, int n_jobs);
+  // Encodes into an empty screen row order[i] at place i, for every i below n; places of -1 stay
+  // empty, and callers drop what is proposed there.
+  void fill(const Rows& rows, const double* norms, const std::int64_t* order, std::int64_t n,
+            int n_jobs);
 
   const ScreenShape& shape() const { return shape_; }
   std::int64_t padded_rows() const { return (shape_.n + 31) / 32 * 32; }
@@ -87,7 +91,11 @@ class Screen {
 
   void pack_rotation();
   void reserve(std::int64_t n);
-  void encode_block(const Rows& rows, const double* norms, std::int64_t first, std::int64_t last);
+  // Rows that wait to be rotated together, by place.
+  struct Waiting;
+  void encode_block(const Rows& rows, const double* norms, const std::int64_t* order,
+                    std::int64_t first, std::int64_t last);
+  void encode_waiting(const Rows& rows, const double* norms, Waiting& waiting, BlockMaxima& maxima);
   // Writes the codes and per-row terms of row r; `square` is |x'|^2, `norm` is |x|.
   void encode_row(std::int64_t r, const float* rotated, double square, double norm,
                   BlockMaxima& maxima);

@@ -5,5 +5,6 @@ from __future__ import annotations
 
 from vectorloom.index.exact import Exact
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
+from vectorloom.index.ivf import IVF
 
-__all__ = ["Exact", "Hits", "QueryHits", "RangeHits"]
+__all__ = ["IVF", "Exact", "Hits", "QueryHits", "RangeHits"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,31 @@ def top(
     -------
     positions, scores, counts
     """
+
+    def one(part: slice, mask: Mask) -> Found:
+        return _top(store, queries[part], k, mask, n_jobs)
+
+    return for_each_mask(one, len(queries), k, masks)
+
+
+def for_each_mask(
+    find: Callable[[slice, Mask], Found], n_queries: int, k: int, masks: Mask | QueryMasks
+) -> Found:
+    """Return what `find` has for all queries under one mask, or for each under its own.
+
+    Parameters
+    ----------
+    find : callable
+        From the part of the queries, and their mask, to positions, scores and counts.
+    n_queries, k : int
+    masks : mask, None, or QueryMasks
+    """
     if not isinstance(masks, QueryMasks):
-        return _top(store, queries, k, masks, n_jobs)
-    positions, scores, counts = _nothing(len(queries), k)
+        return find(slice(0, n_queries), masks)
+    positions, scores, counts = _nothing(n_queries, k)
     for i in range(len(masks)):
-        one = slice(i, i + 1)
-        positions[one], scores[one], counts[one] = _top(store, queries[one], k, masks[i], n_jobs)
+        part = slice(i, i + 1)
+        positions[part], scores[part], counts[part] = find(part, masks[i])
     return positions, scores, counts
 
 
@@ -122,7 +142,7 @@ def within(
 def _top(store: RowStore, queries: NDArray[Any], k: int, mask: Mask, n_jobs: int | None) -> Found:
     if k == 0 or len(queries) == 0:
         return _nothing(len(queries), k)
-    few = _few(store, mask)
+    few = few_positions(store, mask)
     if few is None:
         screen = store.ensure_screen(n_jobs)
         keys = store.ids.tie_keys()
@@ -147,7 +167,7 @@ def _within(
     mask: Mask,
     n_jobs: int | None,
 ) -> Ranged:
-    few = _few(store, mask)
+    few = few_positions(store, mask)
     if store.n_live == 0 or len(queries) == 0 or (few is not None and len(few) == 0):
         return np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)
     if few is not None:
@@ -163,8 +183,8 @@ def _within(
     )
 
 
-def _few(store: RowStore, mask: Mask) -> NDArray[np.int64] | None:
-    """Positions a mask leaves, where they are few; None where all rows are better streamed."""
+def few_positions(store: RowStore, mask: Mask) -> NDArray[np.int64] | None:
+    """Return the positions a mask leaves where they are few; None where streaming is better."""
     if mask is None or np.count_nonzero(mask) * _FEW > store.n:
         return None
     return np.flatnonzero(mask)

@@ -29,7 +29,11 @@ STEP = 64  # dimensions; one AMX tile row of int8
 
 
 def build_screen(
-    rows: _core.Rows, norms: NDArray[np.float64], metric: str, n_jobs: int | None = None
+    rows: _core.Rows,
+    norms: NDArray[np.float64],
+    metric: str,
+    n_jobs: int | None = None,
+    order: NDArray[np.int64] | None = None,
 ) -> _core.Screen:
     """Fit the rotation on a sample of the rows and encode all of them.
 
@@ -41,6 +45,8 @@ def build_screen(
         Their Euclidean norms.
     metric : {"cosine", "ip", "l2"}
     n_jobs : int or None, default=None
+    order : ndarray of shape (n_places,), int64, default=None
+        The row at each place of the screen, -1 for none; None puts row i at place i.
 
     Returns
     -------
@@ -73,6 +79,7 @@ def build_screen(
         head,
         center=center,
         n_jobs=n_jobs,
+        order=order,
     )
 
 

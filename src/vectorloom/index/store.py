@@ -79,6 +79,10 @@ class RowStore:
             self._rows = _view(self.values, self.scales, self.kind, self.n)
         return self._rows
 
+    def rows_before(self, n: int) -> _core.Rows:
+        """Return the view of the first `n` positions."""
+        return _view(self.values, self.scales, self.kind, n)
+
     @property
     def row_norms(self) -> NDArray[np.float64] | None:
         """Norms of all positions; None for bits."""
@@ -206,14 +210,15 @@ class RowStore:
         self.live_flags[positions] = 0
         self.n_live -= len(positions)
 
-    def tidy(self, n_jobs: int | None, *, fully: bool = False) -> None:
+    def tidy(self, n_jobs: int | None, *, fully: bool = False) -> NDArray[np.int64] | None:
         """Rewrite the rows without the dead ones where these are too many (or any, if `fully`).
 
+        Returns the positions that were kept, which are now 0, 1, …; None where nothing moved.
         Answers do not depend on it, so that where memory is too short for the copy it is put off.
         """
         n_dead = self.n - self.n_live
         if n_dead == 0 or not (fully or n_dead > _MAX_DEAD * self.n):
-            return
+            return None
         keep = self.live_positions
         try:
             values = _core.aligned_empty((len(keep), self.values.shape[1]), self.values.dtype.name)
@@ -227,10 +232,11 @@ class RowStore:
                 self._built_screen(view, norms, n_jobs) if self._wants_screen(len(keep)) else None
             )
         except MemoryError:
-            return
+            return None
         self.values, self.scales, self.norms, self.live_flags = values, scales, norms, live_flags
         self.ids, self.screen, self._rows = ids, screen, view
         self.n = self.n_live = len(keep)
+        return keep
 
     def copy(self) -> RowStore:
         """Return a writable store of the living rows, in memory of its own."""

@@ -27,6 +27,8 @@ def write_store(
     params: Mapping[str, Any],
     store: RowStore,
     n_jobs: int | None,
+    more_meta: Mapping[str, Any] | None = None,
+    more_arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Write a store without dead rows.
 
@@ -40,6 +42,8 @@ def write_store(
     store : RowStore
     n_jobs : int or None
         For a screen that is wanted and not there yet.
+    more_meta, more_arrays : mapping, default=None
+        What else the index keeps.
     """
     if store.n != store.n_live:  # there was no memory for rewriting; a copy may find it yet
         store = store.copy()
@@ -61,7 +65,7 @@ def write_store(
         "next_id": store.next_id,
         "screened": screen is not None,
     }
-    write_container(path, kind, meta, arrays)
+    write_container(path, kind, meta | dict(more_meta or {}), arrays | dict(more_arrays or {}))
 
 
 def read_store(file: Container, kind: str, metric: str, policy: str | None) -> RowStore:
@@ -100,7 +104,7 @@ def read_store(file: Container, kind: str, metric: str, policy: str | None) -> R
     store.next_id = check_count("next_id", meta["next_id"], at_least=0)
     store.read_only = True
     if meta["screened"]:
-        store.screen = _read_screen(file, n)
+        store.screen = read_screen(file, _SCREEN, n)
     return store
 
 
@@ -113,11 +117,18 @@ def _read_ids(file: Container, n: int) -> IntIds | StrIds:
     return StrIds(None, ascending, packed, ranks, str(file.path))
 
 
-def _read_screen(file: Container, n: int) -> _core.Screen:
+def read_screen(file: Container, prefix: str, n: int) -> _core.Screen:
+    """Return the screen of `n` rows whose arrays have this prefix in a file, mapped.
+
+    Raises
+    ------
+    FormatError
+        It cannot be used.
+    """
     parts = {
-        name[len(_SCREEN) :]: array
+        name[len(prefix) :]: array
         for name, array in file.arrays.items()
-        if name.startswith(_SCREEN)
+        if name.startswith(prefix)
     }
     try:
         screen = _core.Screen.open(parts)
