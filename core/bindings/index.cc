@@ -30,7 +30,6 @@ using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::devi
 using FloatVector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using DoubleVector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ByteVector = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using IntMatrix = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using IntVector = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 template <class T>
@@ -170,12 +169,12 @@ nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms,
 // A screen in the order of inverted lists. What a file says is checked here, once.
 class ListsHolder {
  public:
-  ListsHolder(nb::object screen, IntVector order, IntVector starts)
+  ListsHolder(nb::object screen, IntVector order, IntVector starts, FloatMatrix centroids)
       : owner_(std::move(screen)), order_(std::move(order)), starts_(std::move(starts)) {
     const auto places = static_cast<std::int64_t>(order_.shape(0));
     const auto n_lists = static_cast<std::int64_t>(starts_.shape(0)) - 1;
-    screen_ = nb::cast<const ScreenHolder&>(owner_).screen.get();
-    require(screen_->shape().n == places, "screen: one place an entry of order expected");
+    const Screen* codes = nb::cast<const ScreenHolder&>(owner_).screen.get();
+    require(codes->shape().n == places, "screen: one place an entry of order expected");
     bool good = n_lists >= 0 && starts_.data()[0] == 0 && starts_.data()[n_lists] == places;
     for (std::int64_t i = 0; good && i < n_lists; ++i) {
       const std::int64_t start = starts_.data()[i];
@@ -185,39 +184,33 @@ class ListsHolder {
     for (std::int64_t i = 0; i < places; ++i) largest_ = std::max(largest_, order_.data()[i]);
     for (std::int64_t i = 0; i < places; ++i)
       require(order_.data()[i] >= -1, "order: rows from 0 on, or -1, expected");
+    require(static_cast<std::int64_t>(centroids.shape(0)) == n_lists &&
+                static_cast<std::int64_t>(centroids.shape(1)) == codes->shape().dim,
+            "centroids: one a list, of the rows' dimension, expected");
+    lists_ =
+        std::make_unique<Lists>(*codes, order_.data(), starts_.data(), n_lists, centroids.data());
   }
 
   nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms, AnyMatrix queries,
-                   IntMatrix probes, std::int64_t k, std::optional<ByteVector> mask,
-                   std::optional<IntVector> ties, std::optional<int> n_jobs) const {
+                   std::int64_t n_probes, float gap, double caution, std::int64_t k,
+                   std::optional<ByteVector> mask, std::optional<IntVector> ties,
+                   std::optional<int> n_jobs) const {
     static const char* const metrics[] = {"cosine", "ip", "l2"};
-    ListQuery query;
-    query.exact =
-        exact_query(rows, norms, nullptr, metrics[static_cast<int>(screen_->shape().metric)],
-                    queries, mask, ties, n_jobs);
-    require(screen_->shape().dim == query.exact.rows.dim && largest_ < query.exact.rows.n,
-            "lists: made for other rows");
+    const ScreenShape& shape = lists_->screen().shape();
+    const ExactQuery query = exact_query(
+        rows, norms, nullptr, metrics[static_cast<int>(shape.metric)], queries, mask, ties, n_jobs);
+    require(shape.dim == query.rows.dim && largest_ < query.rows.n, "lists: made for other rows");
     require(k >= 0, "k: must not be negative");
-    require(static_cast<std::int64_t>(probes.shape(0)) == query.exact.n_queries,
-            "probes: one row a query");
-    query.exact.screen = screen_;
-    query.order = order_.data();
-    query.starts = starts_.data();
-    query.n_lists = static_cast<std::int64_t>(starts_.shape(0)) - 1;
-    query.probes = probes.data();
-    query.n_probes = static_cast<std::int64_t>(probes.shape(1));
-    for (std::size_t i = 0; i < probes.size(); ++i) {
-      require(query.probes[i] >= -1 && query.probes[i] < query.n_lists,
-              "probes: outside the lists");
-    }
-    const auto n = static_cast<std::size_t>(query.exact.n_queries);
+    require(n_probes >= 0 && gap >= 0.0F && caution >= 0.0, "probing: must not be negative");
+    const auto n = static_cast<std::size_t>(query.n_queries);
     const auto width = static_cast<std::size_t>(k);
     std::vector<std::int64_t> positions(n * width);
     std::vector<double> scores(n * width);
     std::vector<std::int64_t> counts(n);
     {
       const nb::gil_scoped_release release;
-      list_search(query, k, positions.data(), scores.data(), counts.data());
+      lists_->search(query, {n_probes, gap, caution}, k, positions.data(), scores.data(),
+                     counts.data());
     }
     return nb::make_tuple(owned(std::move(positions), {n, width}),
                           owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
@@ -227,7 +220,7 @@ class ListsHolder {
   nb::object owner_;
   IntVector order_;
   IntVector starts_;
-  const Screen* screen_ = nullptr;
+  std::unique_ptr<Lists> lists_;
   std::int64_t largest_ = -1;
 };
 
@@ -488,9 +481,11 @@ void bind_index(nb::module_& m) {
                    [](const ScreenHolder& s) { return s.screen->shape().head_groups * 4; })
       .def_prop_ro("nbytes", [](const ScreenHolder& s) { return s.screen->bytes(); });
   nb::class_<ListsHolder>(m, "Lists", "A screen in the order of inverted lists.")
-      .def(nb::init<nb::object, IntVector, IntVector>(), "screen"_a, "order"_a, "starts"_a)
-      .def("search", &ListsHolder::search, "rows"_a, "norms"_a.none(), "queries"_a, "probes"_a,
-           "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
+      .def(nb::init<nb::object, IntVector, IntVector, FloatMatrix>(), "screen"_a, "order"_a,
+           "starts"_a, "centroids"_a)
+      .def("search", &ListsHolder::search, "rows"_a, "norms"_a.none(), "queries"_a, "n_probes"_a,
+           "gap"_a, "caution"_a, "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
+           "n_jobs"_a = nb::none(),
            "(positions, scores, counts) of the k best within each query's probed lists.");
   m.def("exact_search", &search, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "queries"_a, "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),

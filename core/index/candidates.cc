@@ -12,19 +12,20 @@ namespace {
 // Room for float64 rounding when an exact score is turned into a value; far above 2^-53 * a few
 // steps.
 constexpr double kFloat64Slack = 1e-12;
-constexpr std::size_t kRoom = 64;     // values gathered beyond k before the threshold is raised
 constexpr std::size_t kSettle = 256;  // pending values beyond 4 k that force exact scores
 
 }  // namespace
 
-void Candidates::start_top(std::int64_t k, const std::int64_t* ties, const ValueScale& scale) {
+void Candidates::start_top(std::int64_t k, const std::int64_t* ties, const ValueScale& scale,
+                           std::size_t room) {
   k_ = k;
+  room_ = room;
   range_ = false;
   ties_ = ties;
   scale_ = scale;
   scale_.relative += 0x1p-23;  // values are kept as float32
   threshold_ = -std::numeric_limits<double>::infinity();
-  capacity_ = static_cast<std::size_t>(k) + kRoom;
+  capacity_ = static_cast<std::size_t>(k) + room_;
   pending_.clear();
   best_.clear();
 }
@@ -43,7 +44,7 @@ void Candidates::start_range(double least, const std::int64_t* ties, const Value
 bool Candidates::tighten() {
   if (!range_) prune();
   const auto k = static_cast<std::size_t>(k_);
-  capacity_ = std::max(2 * pending_.size(), k + kRoom);
+  capacity_ = std::max(2 * pending_.size(), k + room_);
   return pending_.size() > 4 * k + kSettle;
 }
 
@@ -89,7 +90,7 @@ void Candidates::settle(const Scorer& scorer) {
                  [](const Pending& p) { return static_cast<std::int64_t>(p.row); });
   pending_.clear();
   add_exact(rows.data(), static_cast<std::int64_t>(rows.size()), scorer);
-  capacity_ = static_cast<std::size_t>(k_) + kRoom;
+  capacity_ = static_cast<std::size_t>(k_) + room_;
 }
 
 void Candidates::absorb(Candidates& other) {

@@ -34,8 +34,9 @@ struct ValueScale {
 
 class Candidates {
  public:
-  // The k best.
-  void start_top(std::int64_t k, const std::int64_t* ties, const ValueScale& scale);
+  // The k best. `room` values beyond k are gathered before the threshold is raised.
+  void start_top(std::int64_t k, const std::int64_t* ties, const ValueScale& scale,
+                 std::size_t room = 64);
   // All whose exact score is at least `least`.
   void start_range(double least, const std::int64_t* ties, const ValueScale& scale);
 
@@ -94,6 +95,7 @@ class Candidates {
   const std::int64_t* ties_ = nullptr;
   ValueScale scale_;
   double threshold_ = -std::numeric_limits<double>::infinity();
+  std::size_t room_ = 64;
   std::size_t capacity_ = 0;
   std::vector<Pending> pending_;
   std::vector<Scored> best_;

@@ -202,13 +202,13 @@ class IVF(RowIndex):
             lists = self._ready(n_jobs)
             if lists is None or width == 0 or len(packed) == 0:
                 return top(store, packed, width, masks, n_jobs)
-            n_probes = lists.probes_for(wanted) if nprobe is None else min(nprobe, len(lists))
-            if exact:
+            n_probes = 0 if nprobe is None else min(nprobe, len(lists))
+            if exact or wanted == 1.0:
                 n_probes = len(lists)
-            probes = lists.probes(packed, n_probes, n_jobs)
+            gap = lists.gap_for(wanted)
 
             def one(part: slice, mask: Mask) -> Found:
-                return _probed(store, lists, packed[part], probes[part], width, mask, n_jobs)
+                return _probed(store, lists, packed[part], n_probes, gap, width, mask, n_jobs)
 
             return for_each_mask(one, len(packed), width, masks)
 
@@ -274,14 +274,15 @@ class IVF(RowIndex):
         lists = self._ready(None)
         if lists is None or lists.screen is None or self._store.n != self._store.n_live:
             return {"listed": False}, {}
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "lists.centroids": lists.centroids,
             "lists.labels": lists.labels,
-            "lists.found": lists.found,
+            "lists.gaps": lists.gaps,
             "lists.order": lists.order,
             "lists.starts": lists.starts,
         }
-        arrays |= {_SCREEN + name: array for name, array in lists.screen.arrays().items()}
+        codes = lists.screen.arrays()
+        arrays |= {_SCREEN + name: array for name, array in codes.items()}
         return {"listed": True}, arrays
 
     @classmethod
@@ -297,7 +298,8 @@ def _probed(
     store: RowStore,
     lists: InvertedLists,
     queries: NDArray[Any],
-    probes: NDArray[np.int64],
+    n_probes: int,
+    gap: float,
     k: int,
     mask: Mask,
     n_jobs: int | None,
@@ -305,7 +307,7 @@ def _probed(
     """Search the probed lists and the rows behind them; all rows where these hold too few."""
     if few_positions(store, mask) is not None:
         return top(store, queries, k, mask, n_jobs)
-    positions, scores, counts = lists.search(store, queries, probes, k, mask, n_jobs)
+    positions, scores, counts = lists.search(store, queries, n_probes, gap, k, mask, n_jobs)
     if lists.n_listed < store.n:
         positions, scores, counts = _with_tail(
             store, lists.n_listed, queries, (positions, scores, counts), mask, n_jobs
@@ -313,9 +315,7 @@ def _probed(
     matches = store.n if mask is None else int(np.count_nonzero(mask))
     short = np.flatnonzero(counts < min(k, matches))
     if len(short):
-        positions[short], scores[short], counts[short] = top(
-            store, queries[short], k, mask, n_jobs
-        )
+        positions[short], scores[short], counts[short] = top(store, queries[short], k, mask, n_jobs)
     return positions, scores, counts
 
 
@@ -363,11 +363,11 @@ def _read_lists(file: Container, store: RowStore) -> InvertedLists:
     centroids = file.array("lists.centroids", "<f4", (None, store.dim))
     n_lists = len(centroids)
     labels = file.array("lists.labels", "<i4", (None,))
-    found = file.array("lists.found", "<f8", (n_lists,))
+    gaps = file.array("lists.gaps", "<f8", (None,))
     order = file.array("lists.order", "<i8", (None,))
     starts = file.array("lists.starts", "<i8", (n_lists + 1,))
     screen = read_screen(file, _SCREEN, len(order))
-    lists = InvertedLists(store.metric, centroids, labels, found)
+    lists = InvertedLists(store.metric, centroids, labels, gaps)
     try:
         lists.attach(screen, order, starts)
     except VectorloomError as error:

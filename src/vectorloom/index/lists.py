@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inverted lists: rows grouped around centroids, coded list by list, and probed nearest first.
 
-Rows x belong to the list of their nearest centroid, l(x) = argmin_j |x - c_j|. With r(q, x) the rank
-of l(x) among all lists by closeness of their centroids to q, probing p lists finds the neighbour x
-of q just when r(q, x) < p. The share of true neighbours found by p probes is therefore
+A row x belongs to the list l(x) of its nearest centroid. With nearness(q, j) as in the core
+(core/index/lists.h) a query q finds its true neighbour x just when
 
-    recall(p) = P(r(q, x) < p),   measured on rows of the index as queries, themselves left out,
+    g(q, x) = (max_j nearness(q, j) - nearness(q, l(x))) / |q|  <=  gap        (l2: without |q|)
 
-which is kept, and read backwards where a recall is asked for. Its standard error is below 0.01 for
-`TRIALS` queries.
+and the share of true neighbours found is the distribution function of g. Its quantiles are measured
+with rows of the index as queries, themselves left out, and kept: gap = quantile(recall). Their
+standard error is that of a share of `TRIALS` queries, below 0.01 at a recall of 0.95.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ NEIGHBOURS = 10
 _PLACES = 32  # rows of two panels, which kernels take together
 _POINTS = 64  # training rows a centroid
 _ITERATIONS = 10
+# Of the error of codes, that lists are searched under; see core/index/lists.h.
+_DEVIATIONS = 7.0
 # Rows that came after the lists were coded are scanned by every query until they are this many, or
 # this share of the others: coding all again costs about as much as 2,000 scans of so many.
 _TAIL_ROWS = 4096
@@ -43,8 +45,8 @@ class InvertedLists:
     centroids : ndarray of shape (n_lists, dim), float32
     labels : ndarray of shape (n_listed,), int32
         Of the store's first positions; rows behind them are not in lists yet.
-    found : ndarray of shape (n_lists,), float64
-        recall(1), recall(2), …; empty before `calibrate`.
+    gaps : ndarray of float64
+        g of true neighbours, ascending; empty before `calibrate`.
     """
 
     def __init__(
@@ -52,22 +54,19 @@ class InvertedLists:
         metric: str,
         centroids: NDArray[np.float32],
         labels: NDArray[np.int32],
-        found: NDArray[np.float64],
+        gaps: NDArray[np.float64],
     ) -> None:
         self.metric = metric
         self.centroids = centroids
         self.labels = labels
-        self.found = found
+        self.gaps = gaps
         self.screen: _core.Screen | None = None
         self.order: NDArray[np.int64] = np.empty(0, np.int64)
         self.starts: NDArray[np.int64] = np.zeros(1, np.int64)
         self._core: _core.Lists | None = None
-        self._by_rank: tuple[_core.Rows, NDArray[np.float64]] | None = None
 
     @classmethod
-    def train(
-        cls, store: RowStore, n_lists: int, seed: int, n_jobs: int | None
-    ) -> InvertedLists:
+    def train(cls, store: RowStore, n_lists: int, seed: int, n_jobs: int | None) -> InvertedLists:
         """Return lists of all positions of a store, calibrated.
 
         Parameters
@@ -106,7 +105,7 @@ class InvertedLists:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        arrays = (self.centroids, self.labels, self.found, self.order, self.starts)
+        arrays = (self.centroids, self.labels, self.gaps, self.order, self.starts)
         screen = 0 if self.screen is None else self.screen.nbytes
         return int(sum(array.nbytes for array in arrays) + screen)
 
@@ -115,7 +114,7 @@ class InvertedLists:
     def compacted(self, keep: NDArray[np.int64]) -> InvertedLists:
         """Return the lists, not coded, of a store that holds these ascending positions alone."""
         labels = self.labels[keep[: np.searchsorted(keep, self.n_listed)]]
-        return InvertedLists(self.metric, self.centroids, labels, self.found)
+        return InvertedLists(self.metric, self.centroids, labels, self.gaps)
 
     def current(self, store: RowStore, n_jobs: int | None) -> InvertedLists:
         """Return lists fit to search the store: these, or new ones with its last rows in them."""
@@ -129,7 +128,7 @@ class InvertedLists:
                 directions(store, slice(self.n_listed, store.n)), self.centroids, n_jobs
             )
             labels = np.concatenate([labels, new.astype(np.int32)])
-        lists = InvertedLists(self.metric, self.centroids, labels, self.found)
+        lists = InvertedLists(self.metric, self.centroids, labels, self.gaps)
         lists.code(store, n_jobs)
         return lists
 
@@ -151,68 +150,63 @@ class InvertedLists:
         self, screen: _core.Screen, order: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> None:
         """Adopt codes that were made before."""
-        self._core = _core.Lists(screen, order, starts)
+        self._core = _core.Lists(screen, order, starts, self.centroids)
         self.screen, self.order, self.starts = screen, order, starts
 
     def calibrate(self, store: RowStore, seed: int, n_jobs: int | None) -> None:
-        """Measure recall(p) for every p on a sample of the rows in lists."""
+        """Measure how far from the nearest list true neighbours are, on a sample of the rows."""
         n = self.n_listed
-        rng = np.random.default_rng(seed)
-        sample = np.sort(rng.choice(n, min(TRIALS, n), replace=False))
+        sample = np.sort(np.random.default_rng(seed).choice(n, min(TRIALS, n), replace=False))
         queries = store.values[sample]
-        probes = self.probes(queries, len(self), n_jobs)
-        rank = np.empty_like(probes)
-        np.put_along_axis(rank, probes, np.arange(len(self))[None, :], axis=1)
         k = min(NEIGHBOURS + 1, n)
-        positions, _, _ = self.search(store, queries, probes, k, None, n_jobs)
+        positions, _, _ = self.search(store, queries, len(self), 0.0, k, None, n_jobs)
         own = positions == sample[:, None]
         own[~own.any(axis=1), -1] = True  # duplicates crowded it out; the last one goes instead
         neighbours = positions[~own].reshape(len(sample), k - 1)
-        ranks = np.take_along_axis(rank, self.labels[neighbours].astype(np.int64), axis=1)
-        counts = np.bincount(ranks.ravel(), minlength=len(self))
-        self.found = np.cumsum(counts) / max(1, ranks.size)
+        nearness = _core.matmul(queries, self.centroids, n_jobs).astype(np.float64)
+        if self.metric == "l2":
+            nearness = 2.0 * nearness - np.einsum("ij,ij->i", self.centroids, self.centroids)
+        there = np.take_along_axis(nearness, self.labels[neighbours].astype(np.int64), axis=1)
+        gaps = nearness.max(axis=1)[:, None] - there
+        norms = store.norms
+        if self.metric != "l2" and norms is not None:
+            gaps /= np.maximum(norms[sample], np.finfo(np.float64).tiny)[:, None]
+        self.gaps = np.sort(gaps, axis=None)
 
     # ---- searching -----------------------------------------------------------------------------
 
-    def probes_for(self, recall: float) -> int:
-        """Return how many lists to probe for this recall@10."""
+    def gap_for(self, recall: float) -> float:
+        """Return the gap within which lists are to be probed for this recall@10."""
+        if not len(self.gaps):
+            return 0.0
         # A tenth of what may be missed is left for the error of the measurement.
         aim = recall + 0.1 * (1.0 - recall)
-        if recall >= 1.0 or not len(self.found):
-            return len(self)
-        return min(len(self), int(np.searchsorted(self.found, aim)) + 1)
-
-    def probes(
-        self, queries: NDArray[np.float32], n_probes: int, n_jobs: int | None
-    ) -> NDArray[np.int64]:
-        """Return the lists nearest to each query, shape (n_queries, n_probes), nearest first."""
-        if self._by_rank is None:
-            rows = _core.Rows(self.centroids, "float32")
-            self._by_rank = rows, _core.norms(rows, 1)
-        rows, norms = self._by_rank
-        metric = "l2" if self.metric == "l2" else "ip"
-        at: NDArray[np.int64]
-        at, _, _ = _core.exact_search(
-            rows, norms, None, metric, queries, n_probes, None, None, n_jobs
-        )
-        return at
+        return float(self.gaps[min(len(self.gaps), int(np.ceil(aim * len(self.gaps)))) - 1])
 
     def search(
         self,
         store: RowStore,
         queries: NDArray[np.float32],
-        probes: NDArray[np.int64],
+        n_probes: int,
+        gap: float,
         k: int,
         mask: NDArray[np.uint8] | None,
         n_jobs: int | None,
     ) -> Any:
-        """Return positions, scores and counts of the k best within the probed lists."""
+        """Return positions, scores and counts of the k best within the probed lists.
+
+        `n_probes` lists are probed, or those within `gap` where it is 0. With all of them the
+        answer is proven exact.
+        """
         assert self._core is not None  # current() saw to it
+        whole = n_probes >= len(self)
         return self._core.search(
             store.rows,
             store.row_norms,
             queries,
-            probes,
+            n_probes,
+            gap,
+            1.0 if whole else min(1.0, _DEVIATIONS / float(np.sqrt(store.dim))),
             k,
             mask,
             store.ids.tie_keys(),
@@ -232,10 +226,8 @@ def directions(store: RowStore, part: slice) -> NDArray[np.float32]:
     return (rows / own[:, None]).astype(np.float32)
 
 
-def _places(
-    labels: NDArray[np.int32], n_lists: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the position at each place, -1 for none, and the first place of each list and beyond."""
+def _places(labels: NDArray[np.int32], n_lists: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the position at each place, -1 for none, and the first place of each list."""
     counts = np.bincount(labels, minlength=n_lists)
     starts = np.zeros(n_lists + 1, np.int64)
     np.cumsum(-(-counts // _PLACES) * _PLACES, out=starts[1:])

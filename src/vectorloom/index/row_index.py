@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import Estimator, check_choice, check_count, check_jobs
 from vectorloom.index.answer import Found, checked_queries, within
-from vectorloom.index.encoding import encode, resolve_kind
+from vectorloom.index.encoding import encode
 from vectorloom.index.filters import Mask, QueryMasks, position_masks
 from vectorloom.index.hits import Hits, RangeHits, distances_from_scores, narrow_scores, pad_hits
 from vectorloom.index.memory import require_memory

@@ -126,9 +126,7 @@ def read_screen(file: Container, prefix: str, n: int) -> _core.Screen:
         It cannot be used.
     """
     parts = {
-        name[len(prefix) :]: array
-        for name, array in file.arrays.items()
-        if name.startswith(prefix)
+        name[len(prefix) :]: array for name, array in file.arrays.items() if name.startswith(prefix)
     }
     try:
         screen = _core.Screen.open(parts)
