@@ -79,7 +79,7 @@ def build_screen(
         head,
         center=center,
         n_jobs=n_jobs,
-        order=order,
+        **({} if order is None else {"order": order}),
     )
 
 
