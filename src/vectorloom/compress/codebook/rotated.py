@@ -198,7 +198,7 @@ def common_length(X: NDArray[np.float32]) -> tuple[float | None, float]:
     mean : float
         1 where all rows are zero.
     """
-    lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
+    lengths = row_norms(X)
     mean = float(lengths.mean())
     if mean == 0:
         return None, 1.0
