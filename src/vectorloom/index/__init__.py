@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from vectorloom.index.audit import Audit
 from vectorloom.index.exact import Exact
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
+from vectorloom.index.intrinsic import local_dimension
 from vectorloom.index.ivf import IVF
 
-__all__ = ["IVF", "Exact", "Hits", "QueryHits", "RangeHits"]
+__all__ = ["IVF", "Audit", "Exact", "Hits", "QueryHits", "RangeHits", "local_dimension"]

@@ -250,6 +250,21 @@ class IVF(RowIndex):
         if self._lists is not None:
             self._lists = self._lists.compacted(keep)
 
+    def _health(self) -> dict[str, float]:
+        """Return what an audit tells of the lists: how many, how even, and what is in none."""
+        lists = self._lists
+        if lists is None:
+            return {"lists": 0.0}
+        sizes = np.bincount(lists.labels, minlength=len(lists)).astype(np.float64)
+        return {
+            "lists": float(len(lists)),
+            "rows a list": float(sizes.mean()),
+            "largest list": float(sizes.max()),
+            "imbalance": float(len(lists) * (sizes**2).sum() / max(sizes.sum(), 1.0) ** 2),
+            "empty lists": float((sizes == 0).sum()),
+            "rows in no list": float(self._store.n - lists.n_listed),
+        }
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         lists = state.get("_lists")

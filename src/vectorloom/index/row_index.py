@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
 from vectorloom.index.stored import write_store
 from vectorloom.vectors import as_ids
+
+if TYPE_CHECKING:
+    from vectorloom.index.audit import Audit
 
 # Asking the system for room reads a dozen files, 0.35 ms: more than a small search takes.
 _WORTH_ASKING = 8 << 20
@@ -289,6 +292,51 @@ class RowIndex(Estimator):
             narrow_scores(scores),
             store.metric,
         )
+
+    def audit(
+        self,
+        queries: Any = None,
+        k: int = 10,
+        sample: int = 1000,
+        n_jobs: int | None = None,
+        random_state: int = 0,
+        **search: Any,
+    ) -> Audit:
+        """Return the health of the index: recall against exact search, what it holds, and advice.
+
+        Parameters
+        ----------
+        queries : array-like of shape (n_queries, dim), default=None
+            Queries as they will come. None takes rows, each moved among its neighbours and
+            itself left out of the answers; queries unlike the rows may do worse.
+        k : int, default=10
+            Hits that recall is measured on.
+        sample : int, default=1000
+            Rows that are drawn.
+        n_jobs : int or None, default=None
+            Threads; None takes those of the index.
+        random_state : int, default=0
+            Of the rows drawn and how they are moved.
+        **search
+            How to search, such as ``nprobe=8`` or ``recall=0.9``; passed to `search`.
+
+        Returns
+        -------
+        Audit
+            ``print`` it. See `vectorloom.index.audit.audit` for what is measured, and how.
+
+        Raises
+        ------
+        NotFittedError, ParameterError, ShapeError
+            Nothing is held; queries that `search` refuses; a number that is not allowed.
+
+        Notes
+        -----
+        Cost: an exact search of 2 * sample queries, a search of `sample`, 4,096**2 * dim.
+        """
+        from vectorloom.index.audit import audit  # which needs the classes that derive from this
+
+        return audit(self, queries, k, sample, n_jobs, random_state, **search)
 
     # ---- saving --------------------------------------------------------------------------------
 
