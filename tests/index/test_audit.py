@@ -168,8 +168,7 @@ def test_rows_of_largest_dimension_are_named_and_their_order_is_told(rng) -> Non
     line = np.column_stack([np.arange(600) / 60, np.zeros((600, 9))])
     ball = normal(rng, 200, 10) + 50
     ids = np.arange(800) + 1000
-    index = vl.index.IVF(metric="l2", n_lists=10).fit(np.concatenate([line, ball]), ids)
-    report = index.audit()
+    report = Lossy(metric="l2").fit(np.concatenate([line, ball]), ids).audit()
     assert (report.dimension_ids >= 1600).all()
     assert report.dimension_order > 0.4
     assert any("added later have harder" in text for text in report.advice)

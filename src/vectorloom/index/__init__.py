@@ -5,8 +5,18 @@ from __future__ import annotations
 
 from vectorloom.index.audit import Audit
 from vectorloom.index.exact import Exact
+from vectorloom.index.factory import from_factory
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.intrinsic import local_dimension
 from vectorloom.index.ivf import IVF
 
-__all__ = ["IVF", "Audit", "Exact", "Hits", "QueryHits", "RangeHits", "local_dimension"]
+__all__ = [
+    "IVF",
+    "Audit",
+    "Exact",
+    "Hits",
+    "QueryHits",
+    "RangeHits",
+    "from_factory",
+    "local_dimension",
+]

@@ -277,7 +277,7 @@ def audit(
         antihubs=antihubs,
         structure=health(),
     )
-    return replace(report, advice=advice_for(report, is_exact=isinstance(index, Exact)))
+    return replace(report, advice=advice_for(report, is_exact=type(index) is Exact))
 
 
 def _with_jobs(index: RowIndex, n_jobs: int | None) -> RowIndex:

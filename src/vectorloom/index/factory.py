@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Indexes by faiss's factory strings, as far as they mean the same here.
+
+    [IDMap,] [L2norm,] kind [,RFlat]        kind = Flat | SQ… | BFlat | IVFn,Flat | HNSWm | NSGr
+
+What cannot be honoured is refused, and the nearest string that can is named.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+from vectorloom.errors import ParameterError
+from vectorloom.estimator import check_choice
+from vectorloom.index.exact import Exact
+from vectorloom.index.ivf import IVF
+from vectorloom.index.row_index import RowIndex
+from vectorloom.vectors import METRICS
+
+SUPPORTED = (
+    "'Flat', 'SQ8', 'SQfp16', 'SQbf16', 'SQ8_direct', 'BFlat', 'IVF<n>,Flat', 'HNSW<m>[,Flat]', "
+    "'NSG<r>[,Flat]', with 'IDMap,' or 'L2norm,' before and ',RFlat' behind"
+)
+_STORED = {
+    "Flat": "float32",
+    "SQ8": "int8",
+    "SQfp16": "float16",
+    "SQbf16": "bfloat16",
+    "SQ8_direct": "uint8",
+    "BFlat": "bits",
+}
+#: faiss's own defaults of the numbers that a string may leave out.
+_HNSW_M = 32
+_NSG_R = 32
+#: Lists, and the index over their centroids.
+_LISTS = r"IVF(\d+)([kM]?)(_(?:HNSW|NSG)\d*|\((?:Flat|(?:HNSW|NSG)\d*(?:,Flat)?)\))?"
+_UNITS = {"": 1, "k": 1024, "M": 1024**2}
+_NEEDLESS = ("IDMap", "IDMap2", "RFlat", "Refine(Flat)")
+_TRANSFORMS = {
+    "PCA": "vl.compress.PCA",
+    "PCAR": "vl.compress.PCA",
+    "PCAW": "vl.compress.Whitening",
+    "PCAWR": "vl.compress.Whitening",
+    "OPQ": "vl.compress.OPQ",
+    "ITQ": "vl.compress.ITQ",
+    "RR": "vl.compress.RandomProjection",
+    "HR": "vl.compress.RandomProjection",
+}
+_CODES = {
+    "PQ": "vl.compress.PQ",
+    "RQ": "vl.compress.ResidualQuantizer",
+    "LSQ": "vl.compress.ResidualQuantizer",
+    "PLSQ": "vl.compress.ResidualQuantizer",
+    "PRQ": "vl.compress.ResidualQuantizer",
+    "RaBitQ": "vl.compress.RaBitQ",
+    "LSH": "vl.compress.Sign",
+    "SQ4": "vl.compress.Scalar",
+    "SQ6": "vl.compress.Scalar",
+}
+
+
+@dataclass
+class _Plan:
+    """What a string asks for."""
+
+    make: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    normed: bool = False
+    needless: str | None = None
+
+
+def from_factory(text: Any, metric: str | None = None, **params: Any) -> RowIndex:
+    """Return the unfitted index that a faiss factory string asks for.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"Flat"``, ``"SQfp16"``, ``"IVF1024,Flat"``, ``"HNSW32"``, ``"NSG64,Flat"``,
+        ``"BFlat"``, ``"L2norm,IVF4k,Flat"``. Names are as in faiss, upper and lower case included.
+    metric : {"cosine", "ip", "l2", "hamming"}, default=None
+        None is cosine, and hamming for ``"BFlat"``; faiss's own default is l2. ``"L2norm,"`` before
+        an inner product is the cosine.
+    **params
+        Other parameters of the index, such as `n_jobs`; not those that the string gives.
+
+    Returns
+    -------
+    Exact, IVF or Graph
+
+    Raises
+    ------
+    ParameterError
+        A part of the string that has no equal here: the message names it, what is supported, the
+        nearest supported string, and what to use instead. Nothing is replaced silently.
+
+    Warns
+    -----
+    UserWarning
+        ``IVF<n>_HNSW<m>,Flat``: the graph over the centroids is not built, since here they are
+        compared one by one.
+
+    Notes
+    -----
+    The table of equals is in the page of this function. Answers are not faiss's bit by bit: indexes
+    here re-score in float64 and order ties by id, effort is chosen by ``recall=``, and SQ8 scales
+    row by row where faiss scales dimension by dimension.
+
+    References
+    ----------
+    .. [1] M. Douze et al., "The Faiss library", 2024, arXiv:2401.08281.
+
+    Examples
+    --------
+    >>> from_factory("IVF1024,Flat", metric="l2")
+    IVF(metric='l2', n_lists=1024)
+    >>> from_factory("SQfp16")
+    Exact(dtype='float16')
+    >>> from_factory("IVF64,PQ32")
+    Traceback (most recent call last):
+        ...
+    vectorloom.errors.ParameterError: 'PQ32' in 'IVF64,PQ32' is not supported: ...
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ParameterError(
+            f"a factory string is expected, such as 'IVF1024,Flat'; got {text!r}. Supported: "
+            f"{SUPPORTED}."
+        )
+    plan = _parsed(text)
+    chosen = _metric(text, metric, plan)
+    cls = _class(plan.make)
+    clash = sorted({"metric", *plan.params} & set(params))
+    if clash:
+        raise ParameterError(f"{clash[0]} is given by the string {text!r}; do not pass it as well.")
+    known = inspect.signature(cls).parameters
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise ParameterError(
+            f"{cls.__name__}, which {text!r} makes, has no parameter {unknown[0]!r}; it has "
+            f"{', '.join(known)}."
+        )
+    if plan.needless is not None:
+        warnings.warn(
+            f"{plan.needless!r} in {text!r} is not needed: centroids are compared one by one, "
+            "exactly.",
+            stacklevel=2,
+        )
+    index: RowIndex = cls(metric=chosen, **plan.params, **params)
+    return index
+
+
+def _parsed(text: str) -> _Plan:
+    parts = _split(text.strip())
+    plan = _Plan()
+    rest: list[str] = []
+    for part in parts:
+        if part in _NEEDLESS:
+            continue  # ids and true scores are what an index here has anyway
+        if part == "L2norm" and not rest:
+            plan.normed = True
+        else:
+            rest.append(part)
+    if not rest:
+        raise _refused(text, text, "it names no index", "Flat")
+    head, tail = rest[0], rest[1:]
+    if head in _STORED:
+        plan.make = "Exact"
+        plan.params = {} if head == "Flat" else {"dtype": _STORED[head]}
+    elif found := re.fullmatch(_LISTS, head):
+        plan.make = "IVF"
+        plan.params = {"n_lists": _number(text, head, found[1]) * _UNITS[found[2]]}
+        if found[3] not in (None, "(Flat)"):
+            plan.needless = found[3]
+    elif found := re.fullmatch(r"(HNSW|NSG)(\d*)", head):
+        plan.make = "Graph"
+        number = _number(text, head, found[2]) if found[2] else 0
+        hnsw = found[1] == "HNSW"  # its bottom layer has 2 m neighbours a node
+        plan.params = {"degree": 2 * (number or _HNSW_M) if hnsw else number or _NSG_R}
+    else:
+        raise _unknown_head(text, head, tail)
+    _check_tail(text, plan, head, tail)
+    return plan
+
+
+def _check_tail(text: str, plan: _Plan, head: str, tail: list[str]) -> None:
+    wanted = {"Exact": [""], "IVF": ["Flat"], "Graph": ["", "Flat"]}[plan.make]
+    if ",".join(tail) in wanted and "" not in tail:
+        return
+    nearest = f"{head},Flat" if plan.make == "IVF" else head
+    if not tail:
+        raise _refused(text, text, "rows in lists need a storage", nearest)
+    bad = next((part for part in tail if part != "Flat"), tail[-1])
+    raise _refused(text, bad, _why(bad), nearest)
+
+
+def _unknown_head(text: str, head: str, tail: list[str]) -> ParameterError:
+    for name in sorted(_TRANSFORMS, key=len, reverse=True):
+        if re.fullmatch(name + r"[\d_]*(\(.*\))?", head):
+            why = f"map the vectors first, with {_TRANSFORMS[name]}"
+            return _refused(text, head, why, ",".join(tail) or "Flat")
+    if found := re.fullmatch(r"(HNSW|NSG)(\d+)_(.+)", head):
+        return _refused(text, found[3], _why(found[3]), f"{found[1]}{found[2]},Flat")
+    if found := re.match(r"(IVF\d+[kM]?)", head):
+        return _refused(text, head, "its centroids are kept another way", f"{found[1]},Flat")
+    if head.startswith("IMI"):
+        return _refused(text, head, "there is one level of lists", "IVF4096,Flat")
+    nearest = {"BIVF": "BFlat", "BHNSW": "BFlat", "BHash": "BFlat", "SQ": "SQ8"}
+    for name, text_of in nearest.items():
+        if head.startswith(name):
+            return _refused(text, head, _why(head), text_of)
+    return _refused(text, head, _why(head), "Flat")
+
+
+def _why(part: str) -> str:
+    for name in sorted(_CODES, key=len, reverse=True):
+        if part.startswith(name):
+            return f"indexes keep whole rows; codes like these are made by {_CODES[name]}"
+    if part.startswith("Refine"):
+        return "scores are those of the stored rows already"
+    if part.startswith(("SQ", "Flat")):
+        return "rows are kept as float32 there"
+    if part.startswith("B"):
+        return "bits are searched whole"
+    return "there is nothing of the kind"
+
+
+def _refused(text: str, part: str, why: str, nearest: str) -> ParameterError:
+    return ParameterError(
+        f"{part!r} in {text!r} is not supported: {why}. The nearest supported string is "
+        f"{nearest!r}. Supported are {SUPPORTED}."
+    )
+
+
+def _split(text: str) -> list[str]:
+    """Split at commas that are in no brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _number(text: str, part: str, digits: str) -> int:
+    number = int(digits)
+    if number == 0:
+        raise _refused(text, part, "the number must be at least 1", part.replace(digits, "32", 1))
+    return number
+
+
+def _metric(text: str, metric: str | None, plan: _Plan) -> str:
+    bits = plan.params.get("dtype") == "bits"
+    chosen = ("hamming" if bits else "cosine") if metric is None else metric
+    check_choice("metric", chosen, METRICS)
+    if plan.normed:
+        if chosen not in ("cosine", "ip"):
+            raise ParameterError(
+                f"'L2norm' in {text!r} makes the inner product a cosine; got metric={metric!r}. "
+                "Normalise rows and queries first, or pass metric='cosine'."
+            )
+        chosen = "cosine"
+    if bits != (chosen == "hamming"):
+        raise ParameterError(
+            f"{text!r} does not go with metric={metric!r}: 'BFlat' is for metric='hamming', which "
+            "is for 'BFlat' alone."
+        )
+    return chosen
+
+
+def _class(name: str) -> Any:
+    if name == "Graph":
+        return importlib.import_module("vectorloom.index.graph").Graph
+    return {"Exact": Exact, "IVF": IVF}[name]
