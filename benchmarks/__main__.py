@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.ann import report as ann_report
+from benchmarks.ann.run import run_ann
 from benchmarks.page import write_page
 from benchmarks.report import save, to_markdown
 from benchmarks.runner import run_suite
@@ -81,10 +83,11 @@ def _run(options: argparse.Namespace) -> int:
         suite = suite.only(options.only)
     is_ok = True
     for one in suite.on_each_set():
-        result = run_suite(one, _say)
-        _print(to_markdown(result))
+        is_ann = one.task == "ann"
+        result = run_ann(one, _say) if is_ann else run_suite(one, _say)
+        _print(ann_report.to_markdown(result) if is_ann else to_markdown(result))
         if options.out:
-            for path in save(result, options.out):
+            for path in (ann_report.save if is_ann else save)(result, options.out):
                 _say(f"wrote {path}")
         is_ok &= result.ok
     return 0 if is_ok else 1

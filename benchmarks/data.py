@@ -33,7 +33,7 @@ CENTRES = 200
 
 @dataclass(frozen=True)
 class Data:
-    """Files with unit float32 rows, what they hold and a hash of it."""
+    """Files with float32 rows (unit ones unless asked otherwise), what they hold and a hash."""
 
     name: str
     base: Path
@@ -59,9 +59,9 @@ def gather(spec: DataSpec, folder: Path) -> Data:
         )
     digest = hashlib.sha256()
     for name, rows in (("base", base), ("queries", queries)):
-        unit = _unit(name, rows)
-        digest.update(unit.data)
-        np.save(folder / f"{name}.npy", unit)
+        kept = _unit(name, rows) if spec.unit else np.array(rows, np.float32, order="C")
+        digest.update(kept.data)
+        np.save(folder / f"{name}.npy", kept)
     return Data(
         name=spec.set,
         base=folder / "base.npy",

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ann.report import page_section
 from vectorloom.errors import FormatError
 
 START, END = "<!-- results: made by `python -m benchmarks page` -->", "<!-- end of results -->"
@@ -29,6 +30,8 @@ def write_page(page: Path, results: Path) -> int:
 
 def section(result: dict[str, Any]) -> str:
     """One suite on one CPU: what was measured, a table, the goals."""
+    if result["task"] == "ann":
+        return page_section(result)
     host, data = result["machine"], result["data"]
     what = (
         f"{data['rows']:,} × {data['dim']} float32 ({data['name']}), {result['metric']}, "

@@ -80,7 +80,7 @@ def to_markdown(result: Result) -> str:
         lines += ["**A smoke run on tiny generated data: its numbers mean nothing.**", ""]
     lines += _table(result)
     lines += _goal_lines(result)
-    lines += ["", f"Versions: {_versions(result)}.", ""]
+    lines += ["", f"Versions: {versions(result)}.", ""]
     return "\n".join(lines)
 
 
@@ -201,14 +201,14 @@ def _table(result: Result) -> list[str]:
         "fit": _code_speed_columns,
     }[result.suite.task](result)
     head = ["method", *columns[0]]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    lines = [line(head), line(["---", *["---:"] * (len(head) - 1)])]
     for row, cells in zip(result.rows, columns[1], strict=True):
         name = row.method.name + (f" ({row.method.note})" if row.method.note else "")
         if row.is_alive():
-            lines.append(_line([name, *cells]))
+            lines.append(line([name, *cells]))
         else:
             why = f"**ERROR**: {row.error}" if row.error else f"skipped: {row.skipped}"
-            lines.append(_line([name, why, *[DASH] * (len(head) - 2)]))
+            lines.append(line([name, why, *[DASH] * (len(head) - 2)]))
     return lines
 
 
@@ -352,11 +352,11 @@ def _goal_lines(result: Result) -> list[str]:
         }
         unit = units.get(goal.of, " MiB")
         what = goal.method + (f" against {goal.against}" if goal.against else "")
-        lines.append(_line([what, wanted + unit, _number(got, ".3g"), verdict]))
+        lines.append(line([what, wanted + unit, _number(got, ".3g"), verdict]))
     return lines
 
 
-def _versions(result: Result) -> str:
+def versions(result: Result) -> str:
     found = {
         f"{name} {version}"
         for row in result.rows
@@ -365,7 +365,7 @@ def _versions(result: Result) -> str:
     return ", ".join(sorted(found)) or "none"
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

@@ -87,7 +87,7 @@ def run_suite(suite: Suite, say: Say = lambda _: None) -> Result:
             say(f"{data.name}: {data.rows:,} x {data.dim}, {data.n_queries:,} queries; finding")
             judge = Judge(suite, data, home)
         for row in rows:
-            _start(suite, row, data, stack, say)
+            start_row(suite, row, data, stack, say)
         foreign = _take_turns(suite, rows, judge, say)
         for row in rows:
             _finish(row, judge)
@@ -147,9 +147,10 @@ class Judge:
         return truth.judge(Answer(answer.ids[: len(rows)]))
 
 
-def _start(
+def start_row(
     suite: Suite, row: Row, data: bench_data.Data | None, stack: ExitStack, say: Say
 ) -> None:
+    """Start the method's worker and let it build, or say in the row why there is none."""
     method, known = row.method, machine.levels()
     level = method.env.get("VECTORLOOM_SIMD", "")
     if level and level not in known and level != "amx_model":

@@ -19,8 +19,8 @@ from typing import Any
 from vectorloom.errors import DependencyError, ParameterError
 
 SUITES = Path(__file__).parent / "suites"
-# The last three are of codes: search them, encode rows, fit the calibration.
-TASKS = ("search", "knn-graph", "gauge", "code-recall", "encode", "fit")
+# "ann" is recall against speed; the last three are of codes: search them, encode rows, fit.
+TASKS = ("search", "knn-graph", "gauge", "ann", "code-recall", "encode", "fit")
 CODE_TASKS = ("code-recall", "encode", "fit")
 FLOORS = ("identical", "tied", "recall", "kept", "of_baseline")
 
@@ -34,6 +34,7 @@ class DataSpec:
     queries: int = 1000
     dim: int = 384
     seed: int = 0
+    unit: bool = True  # rows are made unit; false keeps their lengths, for ip and l2
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Goal:
     ``of = "bandwidth"`` compares with the bandwidth row instead, ``of = "recall"`` the best recall
     of the rows that ``method`` matches with the best of those that ``against`` does (``*`` is
     allowed in both); ``level`` limits the goal to CPUs whose active level is that one. A missed
-    goal is printed, it is not an error.
+    goal is printed, it is not an error. Goals of "ann" are those of `benchmarks.ann.goals`.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Suite:
     sample: int = 1000
     train: int = 0  # rows that codes are fitted on, the same for every method; 0: all
     bits: float = 0.0  # bytes a row must fit into, in bits a dimension; 0: as the method says
+    targets: Sequence[float] = (0.90, 0.95, 0.99)  # recalls at which "ann" states the speed
     data: DataSpec = field(default_factory=DataSpec)
     also: Sequence[DataSpec] = ()  # further data sets that the whole suite is run on
     repeat: Repeat = field(default_factory=Repeat)
@@ -129,7 +131,7 @@ class Suite:
 
     def smoked(self) -> Suite:
         """The same suite on generated vectors, small enough for the test-suite."""
-        data = DataSpec("clusters", rows=5000, queries=20, dim=64)
+        data = DataSpec("clusters", rows=5000, queries=20, dim=64, unit=self.data.unit)
         repeat = Repeat(warmup=0, rounds=1, limit_s=60.0, pause_s=0.0)
         methods = [dataclasses.replace(m, at_most=0.0) for m in self.methods]
         return dataclasses.replace(
@@ -160,8 +162,10 @@ def read_suite(path: str | Path) -> Suite:
     task = suite.get("task", "search")
     if task not in TASKS:
         raise ParameterError(f"{file}: task is {task!r}; expected one of {', '.join(TASKS)}.")
-    if suite.get("metric", "cosine") not in ("cosine", "ip"):
-        raise ParameterError(f"{file}: metric is {suite['metric']!r}; expected 'cosine' or 'ip'.")
+    metrics = ("cosine", "ip", "l2") if task == "ann" else ("cosine", "ip")
+    if suite.get("metric", "cosine") not in metrics:
+        known = " or ".join(repr(metric) for metric in metrics)
+        raise ParameterError(f"{file}: metric is {suite['metric']!r}; expected {known}.")
     if suite.get("calls", "batch") not in ("batch", "single"):
         raise ParameterError(f"{file}: calls is {suite['calls']!r}; expected 'batch' or 'single'.")
     threads = int(suite.pop("threads", 1))
@@ -238,7 +242,7 @@ def _floor(file: Path, floor: dict[str, Any]) -> dict[str, float]:
 
 def _needs_floor(file: Path, task: str, methods: Sequence[Method]) -> None:
     for method in methods:
-        silent = method.adapter == "bandwidth" or task == "gauge"
+        silent = method.adapter == "bandwidth" or task in ("gauge", "ann")
         if not silent and not method.floor:
             raise ParameterError(
                 f"{file}: {method.name} has no quality floor; set [floor] or its own floor, "

@@ -168,6 +168,15 @@ class Worker:
         }
 
 
+def make_worker(config: dict[str, Any]) -> Any:
+    """The worker of the suite's task."""
+    if config["task"] == "ann":
+        from benchmarks.ann.worker import AnnWorker
+
+        return AnnWorker(config)
+    return Worker(config)
+
+
 def force_threads(threads: int, cpus: list[int]) -> Any:
     """Pin to as many CPUs as threads are allowed, and limit BLAS and OpenMP pools to that."""
     if cpus and hasattr(os, "sched_setaffinity"):
@@ -231,12 +240,12 @@ def main() -> int:
     def reply(**fields: Any) -> None:
         print(json.dumps(fields), file=out, flush=True)
 
-    worker: Worker | None = None
+    worker: Any = None
     for line in sys.stdin:
         order = json.loads(line)
         try:
             if worker is None:
-                worker = Worker(order)
+                worker = make_worker(order)
                 reply(ok=True)
             else:
                 result = getattr(worker, order.pop("do"))(**order)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a peer must offer to be measured: one of four small contracts, one file a library.
+"""What a peer must offer to be measured: one of five small contracts, one file a library.
 
 A peer lives in a worker process of its own, started with its thread counts already forced.
 The module defines ``Peer``; libraries are imported by name inside ``__init__``, so that a
@@ -12,7 +12,8 @@ import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,42 @@ class SearchPeer:
         raise NotImplementedError
 
     def search(self, queries: Floats, k: int) -> Answer:
+        raise NotImplementedError
+
+    def facts(self) -> Facts:
+        return Facts()
+
+
+Setting = dict[str, Any]
+
+
+class AnnPeer:
+    """Approximate search: `build` once, then `apply` one setting after the other and `search`.
+
+    Rows of a cosine suite are unit, so a peer may answer it by inner product.
+    """
+
+    has_defaults: ClassVar[bool] = False  # can be searched with the empty setting too
+
+    def prepare(self, base: Floats, folder: Path) -> None:
+        """Before the clock starts: files that the library insists on."""
+
+    def build(self, base: Floats) -> None:
+        raise NotImplementedError
+
+    def ladders(self, k: int) -> Sequence[Sequence[Setting]]:
+        """Settings from fast to thorough, one ladder or several; climbed until recall is full."""
+        raise NotImplementedError
+
+    def apply(self, setting: Setting) -> None:
+        """Take a setting, or the defaults where it is empty; not timed."""
+        raise NotImplementedError
+
+    def search(self, queries: Floats, k: int) -> Ids:
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        """Write the index into the empty folder by the library's own call; its size is counted."""
         raise NotImplementedError
 
     def facts(self) -> Facts:
@@ -162,6 +199,20 @@ def filled(
 def load(name: str) -> Any:
     """Import a library that may be absent; the worker turns ImportError into a skipped row."""
     return importlib.import_module(name)
+
+
+def efforts(k: int, most: int = 1024) -> list[int]:
+    """Beam widths of a graph search, from k up in steps of about a third."""
+    steps = (10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 768, 1024)
+    return sorted({max(k, step) for step in steps if step <= max(k, most)})
+
+
+def load_extra(name: str, package: str) -> Any:
+    """Import a library that the extra `bench` leaves out, since few machines can install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UnfitError(f"{package} is not installed; run `pip install {package}`") from error
 
 
 class Merger:
