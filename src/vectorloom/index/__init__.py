@@ -9,14 +9,18 @@ from vectorloom.index.factory import from_factory
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.intrinsic import local_dimension
 from vectorloom.index.ivf import IVF
+from vectorloom.index.knn_embed import KNNEmbed
+from vectorloom.index.mixture import search_mixture
 
 __all__ = [
     "IVF",
     "Audit",
     "Exact",
     "Hits",
+    "KNNEmbed",
     "QueryHits",
     "RangeHits",
     "from_factory",
     "local_dimension",
+    "search_mixture",
 ]
