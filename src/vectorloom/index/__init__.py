@@ -6,6 +6,7 @@ from __future__ import annotations
 from vectorloom.index.audit import Audit
 from vectorloom.index.exact import Exact
 from vectorloom.index.factory import from_factory
+from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.intrinsic import local_dimension
 from vectorloom.index.ivf import IVF
@@ -21,6 +22,9 @@ __all__ = [
     "QueryHits",
     "RangeHits",
     "from_factory",
+    "gaussian_queries",
+    "gaussian_rows",
     "local_dimension",
+    "search_gaussian",
     "search_mixture",
 ]
