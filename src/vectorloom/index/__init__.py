@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from vectorloom.index.audit import Audit
 from vectorloom.index.exact import Exact
+from vectorloom.index.expansion import expand
 from vectorloom.index.factory import from_factory
 from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
@@ -21,6 +22,7 @@ __all__ = [
     "KNNEmbed",
     "QueryHits",
     "RangeHits",
+    "expand",
     "from_factory",
     "gaussian_queries",
     "gaussian_rows",
