@@ -6,14 +6,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.ann import report as ann_report
-from benchmarks.ann.run import run_ann
+from benchmarks.ann.run import run_ann, shares_builds
 from benchmarks.page import write_page
 from benchmarks.report import save, to_markdown
-from benchmarks.runner import run_suite
+from benchmarks.runner import Result, run_suite
 from benchmarks.suite import Suite, known_suites, read_suite
 from vectorloom.errors import VectorloomError
 
@@ -37,11 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="suites and their methods")
-    run = commands.add_parser("run", help="run one suite")
+    run = commands.add_parser("run", help="run suites")
     page = commands.add_parser("page", help="copy the saved results into docs/benchmarks.md")
     page.add_argument("--results", type=Path, default=HERE / "results")
     page.add_argument("--page", type=Path, default=HERE.parent / "docs" / "benchmarks.md")
-    run.add_argument("suite", help="TOML file, such as suites/index/exact.toml")
+    run.add_argument("suite", nargs="+", help="TOML file, such as suites/index/exact.toml")
     run.add_argument("--only", nargs="+", metavar="NAME", help="methods to run; * is allowed")
     run.add_argument("--data", help="another data set, whole: minilm-scifact, sentences, ...")
     run.add_argument("--rows", type=int, help="at most so many rows, for a try; the name lies then")
@@ -67,7 +67,33 @@ def _page(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    suite = read_suite(options.suite)
+    suites = [one for path in options.suite for one in _asked(path, options).on_each_set()]
+    is_ok = True
+    for result in _results(suites):
+        is_ann = result.suite.task == "ann"
+        _print(ann_report.to_markdown(result) if is_ann else to_markdown(result))
+        if options.out:
+            for path in (ann_report.save if is_ann else save)(result, options.out):
+                _say(f"wrote {path}")
+        is_ok &= result.ok
+    return 0 if is_ok else 1
+
+
+def _results(suites: list[Suite]) -> Iterator[Result]:
+    """One result a suite; what can share its indexes with an earlier suite runs along with it."""
+    while suites:
+        first = suites[0]
+        if first.task != "ann":
+            yield run_suite(suites.pop(0), _say)
+            continue
+        along = [suite for suite in suites if shares_builds(first, suite)]
+        suites = [suite for suite in suites if not shares_builds(first, suite)]
+        yield from run_ann(along, _say)
+
+
+def _asked(path: str, options: argparse.Namespace) -> Suite:
+    """The suite with the changes of the command line."""
+    suite = read_suite(path)
     if options.data:
         suite = _on(suite, options.data)
     if options.rows:
@@ -79,18 +105,7 @@ def _run(options: argparse.Namespace) -> int:
         suite = dataclasses.replace(suite, repeat=repeat)
     if options.smoke:
         suite = suite.smoked()
-    if options.only:
-        suite = suite.only(options.only)
-    is_ok = True
-    for one in suite.on_each_set():
-        is_ann = one.task == "ann"
-        result = run_ann(one, _say) if is_ann else run_suite(one, _say)
-        _print(ann_report.to_markdown(result) if is_ann else to_markdown(result))
-        if options.out:
-            for path in (ann_report.save if is_ann else save)(result, options.out):
-                _say(f"wrote {path}")
-        is_ok &= result.ok
-    return 0 if is_ok else 1
+    return suite.only(options.only) if options.only else suite
 
 
 def _on(suite: Suite, name: str) -> Suite:

@@ -39,15 +39,17 @@ class Point:
 Try = Callable[[Setting], Point]
 
 
-def calibrate(attempt: Try, ladders: Sequence[Sequence[Setting]], targets: Sequence[float]) -> list:
-    """Points worth measuring on the other half, from fast to thorough."""
+def calibrate(
+    attempt: Try, ladders: Sequence[Sequence[Setting]], targets: Sequence[float]
+) -> list[Point]:
+    """All points tried; `frontier` tells which are worth measuring on the other half."""
     tried: list[Point] = []
     for ladder in ladders:
         climbed = climb(attempt, ladder)
         tried += climbed
         for target in targets:
             tried += refine(attempt, climbed, target)
-    return frontier(tried)
+    return tried
 
 
 def climb(attempt: Try, ladder: Sequence[Setting]) -> list[Point]:

@@ -73,7 +73,8 @@ def _row(result: Result, row: AnnRow) -> dict[str, Any]:
         "bytes_a_row": row.built["disk_bytes"] / result.data["rows"],
         "at": {name: _point(point) if point else None for name, point in targets.items()},
         "defaults": _point(row.defaults) if row.defaults else None,
-        "curve": [{**_point(point), "runs": point.runs} for point in row.points],
+        "curve": [{**_point(point), **_runs(point)} for point in row.points],
+        "tried": [[p.setting, p.recall_tried, _short(1.0 / p.seconds_tried)] for p in row.tried],
     }
 
 
@@ -83,8 +84,18 @@ def _point(point: Point) -> dict[str, Any]:
         "setting": point.setting,
         "recall": point.recall,
         "recall_tried": point.recall_tried,
-        "queries_s": 1.0 / seconds,
+        "queries_s": _short(1.0 / seconds),
     }
+
+
+def _runs(point: Point) -> dict[str, Any]:
+    """Microseconds a query in each round: on the clock, and of CPU time."""
+    names = {"us": "seconds", "cpu_us": "cpu_s"}
+    return {key: [_short(1e6 * run[name]) for run in point.runs] for key, name in names.items()}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
 
 
 def render(found: dict[str, Any], chart: str = "") -> str:
@@ -109,7 +120,8 @@ def render(found: dict[str, Any], chart: str = "") -> str:
     lines += table(found)
     if chart:
         lines += ["", f"![Recall against queries a second]({chart})"]
-    lines += ["", "The settings of these speeds:", "", *_settings(found), *_goal_lines(found)]
+    lines += ["", "The settings of these speeds:", "", *_settings(found)]
+    lines += [*_promises(found), *_goal_lines(found)]
     versions = {f"{n} {v}" for row in found["rows"] for n, v in row.get("versions", {}).items()}
     return "\n".join([*lines, "", f"Versions: {', '.join(sorted(versions)) or 'none'}.", ""])
 
@@ -168,6 +180,20 @@ def _settings(found: dict[str, Any]) -> list[str]:
             points = [row["at"][f"{target:g}"] for target in found["targets"]]
             lines.append(_line([row["name"], *[_reached(point) for point in points]]))
     return lines
+
+
+def _promises(found: dict[str, Any]) -> list[str]:
+    """What a recall that was asked for in place of a setting turned out to be."""
+    lines: list[str] = []
+    for row in found["rows"]:
+        for setting, recall, speed in row.get("tried", []):
+            if set(setting) == {"recall"}:
+                cells = [row["name"], f"{setting['recall']:g}", f"{recall:.4f}", f"{speed:,.0f}"]
+                lines.append(_line(cells))
+    if not lines:
+        return []
+    head = _head(["method", "recall asked for", "found", "queries/s"])
+    return ["", "Asked for by `recall=` (the half that calibrates, one pass):", "", *head, *lines]
 
 
 def _goal_lines(found: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import data as bench_data
 from benchmarks import machine
-from benchmarks.ann.ladder import Point, calibrate
+from benchmarks.ann.ladder import Point, calibrate, frontier
 from benchmarks.ann.truth import AnnTruth
 from benchmarks.peers.base import Setting
 from benchmarks.process import WorkerError
@@ -30,12 +30,13 @@ TRIED_S, TIMED_S = 0.05, 0.25  # seconds that the passes of one measurement fill
 class AnnRow(Row):
     """One method: its settings, each with its recall and its times."""
 
+    tried: list[Point] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     defaults: Point | None = None
 
     def fail(self, reason: str) -> None:
         super().fail(reason)
-        self.points, self.defaults = [], None
+        self.tried, self.points, self.defaults = [], [], None
 
     def at(self, target: float) -> Point | None:
         """The fastest setting that reached the recall on the reporting half."""
@@ -51,6 +52,7 @@ class Judge:
 
     def __init__(self, suite: Suite, data: bench_data.Data, home: Path) -> None:
         base, queries = np.load(data.base, mmap_mode="r"), np.load(data.queries)
+        self.asked = {"k": suite.k, "calls": suite.calls}
         self.truth = AnnTruth(np.asarray(base), queries, suite.k, suite.metric)
         self.path = home / "ids.npy"
         self.timed_s = 0.0 if suite.smoke else TIMED_S
@@ -62,6 +64,7 @@ class Judge:
             do="measure",
             setting=setting,
             half=half,
+            **self.asked,
             at_least_s=self.tried_s if half == CALIBRATE else self.timed_s,
             path=str(self.path),
         )
@@ -72,38 +75,61 @@ class Judge:
         return Point(setting, recall, float(run["seconds"]))
 
 
-def run_ann(suite: Suite, say: Say = lambda _: None) -> Result:
-    """Run all methods of an "ann" suite."""
-    rows = [AnnRow(method) for method in suite.methods]
+def shares_builds(one: Suite, other: Suite) -> bool:
+    """Whether the same indexes serve both: k and the way of calling may differ."""
+    is_ann = one.task == other.task == "ann"
+    same = (one.metric, one.data, list(one.methods)) == (
+        other.metric,
+        other.data,
+        list(other.methods),
+    )
+    return is_ann and same
+
+
+def run_ann(suites: Sequence[Suite], say: Say = lambda _: None) -> Iterator[Result]:
+    """Build the methods once, then run suite after suite on them; all share data and methods."""
+    first = suites[0]
+    built = [AnnRow(method) for method in first.methods]
     with tempfile.TemporaryDirectory(prefix="vectorloom-bench-") as folder, ExitStack() as stack:
-        data = bench_data.gather(suite.data, Path(folder))
-        say(f"{data.name}: {data.rows:,} x {data.dim}, {data.n_queries:,} queries; finding")
-        judge = Judge(suite, data, Path(folder))
-        for row in rows:
-            start_row(suite, row, data, stack, say)
-            _choose(suite, row, judge, say)
-        foreign = _take_turns(suite, rows, judge, say)
-        for row in rows:
-            _finish(row)
-    stated = {key: value for key, value in asdict(data).items() if key not in ("base", "queries")}
-    return Result(suite, machine.describe(), stated, list(rows), foreign)
+        data = bench_data.gather(first.data, Path(folder))
+        say(f"{data.name}: {data.rows:,} x {data.dim}, {data.n_queries:,} queries")
+        for row in built:
+            start_row(first, row, data, stack, say)
+        for suite in suites:
+            say(suite.title)
+            judge = Judge(suite, data, Path(folder))
+            rows = [
+                AnnRow(r.method, r.error, r.skipped, built=dict(r.built), worker=r.worker)
+                for r in built
+            ]
+            for row in rows:
+                _choose(suite, row, judge, say)
+            foreign = _take_turns(suite, rows, judge, say)
+            for row, held in zip(rows, built, strict=True):
+                _finish(row)
+                held.error, held.skipped = row.error, row.skipped  # a dead worker stays dead
+            stated = asdict(data)
+            del stated["base"], stated["queries"]
+            yield Result(suite, machine.describe(), stated, list(rows), foreign)
 
 
 def _choose(suite: Suite, row: AnnRow, judge: Judge, say: Say) -> None:
     if row.worker is None or not row.is_alive():
         return
     try:
-        offered = row.worker.ask(do="ladders")
-        row.points = calibrate(
+        offered = row.worker.ask(do="ladders", k=suite.k)
+        row.tried = calibrate(
             lambda setting: judge.attempt(row, setting), offered["ladders"], suite.targets
         )
+        row.points = frontier(row.tried)
         if offered["has_defaults"]:
             row.defaults = judge.attempt(row, {})
     except WorkerError as error:
         row.stop(error)
     if row.is_alive() and not row.points:
         row.fail("no setting found half of the neighbours")
-    say(f"    {row.error or row.skipped or f'{len(row.points)} settings kept'}")
+    said = f"{len(row.points)} of {len(row.tried)} settings kept"
+    say(f"  {row.method.name}: {row.error or row.skipped or said}")
 
 
 def _take_turns(suite: Suite, rows: Sequence[AnnRow], judge: Judge, say: Say) -> float:

@@ -64,13 +64,13 @@ class AnnWorker:
             self.peer.save(Path(folder))
             return sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file())
 
-    def ladders(self) -> dict[str, Any]:
+    def ladders(self, k: int) -> dict[str, Any]:
         """The settings to try."""
-        ladders = [list(ladder) for ladder in self.peer.ladders(self.config["k"])]
+        ladders = [list(ladder) for ladder in self.peer.ladders(k)]
         return {"ladders": ladders, "has_defaults": self.peer.has_defaults}
 
     def measure(
-        self, setting: dict[str, Any], half: int, at_least_s: float, path: str
+        self, setting: dict[str, Any], k: int, calls: str, half: int, at_least_s: float, path: str
     ) -> dict[str, Any]:
         """Search at a setting, as often as fills the time; writes the ids of one pass.
 
@@ -79,8 +79,7 @@ class AnnWorker:
         """
         used = cpu_seconds()
         self.peer.apply(setting)
-        k = self.config["k"]
-        is_batch = self.config["calls"] == "batch"
+        is_batch = calls == "batch"
         asked = self.queries if is_batch else np.ascontiguousarray(self.queries[half::2])
         self.peer.search(self.queries[:WARMING], k)
         passes, seconds, cpu = 0, 0.0, cpu_seconds()
