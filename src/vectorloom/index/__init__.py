@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from vectorloom.index.anncur import ANNCUR
 from vectorloom.index.audit import Audit
 from vectorloom.index.exact import Exact
 from vectorloom.index.expansion import expand
@@ -15,6 +16,7 @@ from vectorloom.index.knn_embed import KNNEmbed
 from vectorloom.index.mixture import search_mixture
 
 __all__ = [
+    "ANNCUR",
     "IVF",
     "Audit",
     "Exact",
