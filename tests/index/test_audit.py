@@ -30,7 +30,7 @@ class Lossy(vl.index.Exact):
         return vl.Hits(*columns, np.minimum(hits.counts, k), hits.metric)
 
     def _health(self) -> dict[str, float]:
-        return {"unreachable": 3.0}
+        return {"unreachable nodes": 3.0}
 
 
 # ---- estimators, worked by hand ----------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_imbalance_follows_the_formula_by_hand() -> None:
 
 def test_what_a_class_tells_of_itself_is_printed_and_advised_on(rng) -> None:
     report = Lossy().fit(normal(rng, 50)).audit()
-    assert "unreachable" in str(report)
+    assert "unreachable nodes" in str(report)
     assert any("3 rows cannot be reached" in line for line in report.advice)
 
 

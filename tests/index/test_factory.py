@@ -59,6 +59,20 @@ def test_a_graph_has_the_degree_of_the_bottom_layer(text, degree) -> None:
     assert (index.metric, index.degree) == ("l2", degree)
 
 
+def test_a_graph_may_store_short_rows() -> None:
+    assert _parsed("HNSW32_SQfp16").params == {"degree": 64, "dtype": "float16"}
+    assert _parsed("HNSW16_SQ8").params == {"degree": 32, "dtype": "int8"}
+
+
+def test_links_are_in_the_range_that_graphs_take() -> None:
+    graph = pytest.importorskip("vectorloom.index.graph")
+    for degree in (4, 96):
+        graph.Graph(degree=degree).fit(np.eye(3))
+    for degree in (3, 97):
+        with pytest.raises(vl.ParameterError, match="degree must be 4 to 96"):
+            graph.Graph(degree=degree).fit(np.eye(3))
+
+
 REFUSED = [
     ("PQ32", "vl.compress.PQ"),
     ("IVF64,PQ32x4fs,RFlat", "vl.compress.PQ"),
@@ -70,7 +84,11 @@ REFUSED = [
     ("OPQ16_64,IVF16,PQ16", "vl.compress.OPQ"),
     ("RaBitQ", "vl.compress.RaBitQ"),
     ("SQ4", "vl.compress.Scalar"),
-    ("HNSW32_SQ8", "float32"),
+    ("HNSW32_SQ4", "vl.compress.Scalar"),
+    ("HNSW32_SQ8,Flat", ""),
+    ("HNSW64", "4 to 96 links a row, not 128"),
+    ("HNSW1", "4 to 96 links a row, not 2"),
+    ("NSG200,Flat", "not 200"),
     ("HNSW32_PQ16", "vl.compress.PQ"),
     ("HNSW32,SQ8", "float32"),
     ("IMI2x8,Flat", "one level"),
@@ -80,7 +98,7 @@ REFUSED = [
     ("IVF64(IVF8,Flat),Flat", "centroids"),
     ("flat", "nothing of the kind"),
     ("IVF0,Flat", "at least 1"),
-    ("HNSW0", "at least 1"),
+    ("HNSW0", "not 0"),
     ("Flat,Flat", ""),
     ("Flat,", ""),
     ("IDMap", "names no index"),

@@ -3,7 +3,7 @@
 
 Thresholds are where the effect is seen in measurements of ours or of the papers named; they are not
 tuned to a data set. Names in ``structure`` that advice is given on: "imbalance" (n_lists times the
-sum of squared list shares), "lists", "empty lists", "rows in no list", "unreachable" (nodes).
+sum of squared list shares), "lists", "empty lists", "rows in no list", "unreachable nodes".
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _on_recall(audit: Audit, is_exact: bool, goal: float) -> list[str]:
             "published tables."
         )
     # Lists do not depend on the order of adding; graphs, which know unreachable nodes, may.
-    if abs(audit.dimension_order) > _ORDER and "unreachable" in audit.structure:
+    if abs(audit.dimension_order) > _ORDER and "unreachable nodes" in audit.structure:
         what = "harder" if audit.dimension_order > 0 else "easier"
         said.append(
             f"Rows that were added later have {what} surroundings (rank correlation "
@@ -118,9 +118,9 @@ def _on_structure(structure: dict[str, float], n_rows: int) -> list[str]:
             f"{structure['rows in no list']:,.0f} rows came since the lists were coded and are "
             "read by every query: they join the lists when they are an eighth, or at fit."
         )
-    if structure.get("unreachable", 0.0) > 0.0:
+    if structure.get("unreachable nodes", 0.0) > 0.0:
         said.append(
-            f"{structure['unreachable']:,.0f} rows cannot be reached through the graph and are "
-            "found by exact=True alone: call fit again."
+            f"{structure['unreachable nodes']:,.0f} rows cannot be reached through the graph and "
+            "are found by exact=True alone: call fit again."
         )
     return said

@@ -24,7 +24,7 @@ from vectorloom.vectors import METRICS
 
 SUPPORTED = (
     "'Flat', 'SQ8', 'SQfp16', 'SQbf16', 'SQ8_direct', 'BFlat', 'IVF<n>,Flat', 'HNSW<m>[,Flat]', "
-    "'NSG<r>[,Flat]', with 'IDMap,' or 'L2norm,' before and ',RFlat' behind"
+    "'HNSW<m>_SQ8' and the like, 'NSG<r>[,Flat]', with 'IDMap,' or 'L2norm,' before and ',RFlat' behind"
 )
 _STORED = {
     "Flat": "float32",
@@ -39,7 +39,11 @@ _HNSW_M = 32
 _NSG_R = 32
 #: Lists, and the index over their centroids.
 _LISTS = r"IVF(\d+)([kM]?)(_(?:HNSW|NSG)\d*|\((?:Flat|(?:HNSW|NSG)\d*(?:,Flat)?)\))?"
+#: A graph, its links, and how its rows are stored.
+_GRAPH = r"(HNSW|NSG)(\d*)(?:_(SQ8|SQfp16|SQbf16|SQ8_direct))?"
 _UNITS = {"": 1, "k": 1024, "M": 1024**2}
+#: Of `vectorloom.index.graph.Graph`.
+_FEWEST_LINKS, _MOST_LINKS = 4, 96
 _NEEDLESS = ("IDMap", "IDMap2", "RFlat", "Refine(Flat)")
 _TRANSFORMS = {
     "PCA": "vl.compress.PCA",
@@ -175,11 +179,11 @@ def _parsed(text: str) -> _Plan:
         plan.params = {"n_lists": _number(text, head, found[1]) * _UNITS[found[2]]}
         if found[3] not in (None, "(Flat)"):
             plan.needless = found[3]
-    elif found := re.fullmatch(r"(HNSW|NSG)(\d*)", head):
+    elif found := re.fullmatch(_GRAPH, head):
         plan.make = "Graph"
-        number = _number(text, head, found[2]) if found[2] else 0
-        hnsw = found[1] == "HNSW"  # its bottom layer has 2 m neighbours a node
-        plan.params = {"degree": 2 * (number or _HNSW_M) if hnsw else number or _NSG_R}
+        plan.params = {"degree": _degree(text, head, found[1], found[2])}
+        if found[3]:
+            plan.params["dtype"] = _STORED[found[3]]
     else:
         raise _unknown_head(text, head, tail)
     _check_tail(text, plan, head, tail)
@@ -188,6 +192,8 @@ def _parsed(text: str) -> _Plan:
 
 def _check_tail(text: str, plan: _Plan, head: str, tail: list[str]) -> None:
     wanted = {"Exact": [""], "IVF": ["Flat"], "Graph": ["", "Flat"]}[plan.make]
+    if plan.make == "Graph" and "dtype" in plan.params:
+        wanted = [""]
     if ",".join(tail) in wanted and "" not in tail:
         return
     nearest = f"{head},Flat" if plan.make == "IVF" else head
@@ -252,6 +258,18 @@ def _number(text: str, part: str, digits: str) -> int:
     if number == 0:
         raise _refused(text, part, "the number must be at least 1", part.replace(digits, "32", 1))
     return number
+
+
+def _degree(text: str, head: str, kind: str, digits: str) -> int:
+    """Return the links of a node: those of HNSW's bottom layer are two for each of its M."""
+    each = 2 if kind == "HNSW" else 1
+    number = int(digits) if digits else {"HNSW": _HNSW_M, "NSG": _NSG_R}[kind]
+    low, high = -(-_FEWEST_LINKS // each), _MOST_LINKS // each
+    if not low <= number <= high:
+        nearest = f"{kind}{min(max(number, low), high)}"
+        why = f"a graph here has {_FEWEST_LINKS} to {_MOST_LINKS} links a row, not {each * number}"
+        raise _refused(text, head, why, nearest)
+    return each * number
 
 
 def _metric(text: str, metric: str | None, plan: _Plan) -> str:
