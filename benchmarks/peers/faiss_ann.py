@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """faiss's approximate indexes by index factory: "HNSW32,SQ8", "IVF{lists},PQ{half}x4fs,RFlat", …
 
-Places are filled for the data: ``{lists}`` is 4 √n, ``{half}`` and ``{quarter}`` the largest
-divisors of the dimension that are not above its half and quarter.
+Places are filled for the data: ``{lists}`` is 4 √n, ``{half}`` and ``{quarter}`` parts of the
+dimension; ``{pad}`` adds zeros up to a multiple of 4 where it is none, so that these are whole.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ class Peer(AnnPeer):
 def filled_for(template: str, rows: int, dim: int) -> str:
     """The factory string for so many rows of that dimension."""
 
-    def divisor(most: int) -> int:
-        return max(part for part in range(1, max(1, most) + 1) if dim % part == 0)
-
-    return template.format(
-        lists=max(1, int(4 * rows**0.5)), half=divisor(dim // 2), quarter=divisor(dim // 4)
-    )
+    wide = -(-dim // 4) * 4
+    pad = f"Pad{wide}," if wide > dim else ""
+    lists = max(1, int(4 * rows**0.5))
+    return template.format(lists=lists, pad=pad, half=wide // 2, quarter=wide // 4)

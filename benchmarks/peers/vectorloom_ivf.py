@@ -49,4 +49,4 @@ class Peer(AnnPeer):
         return Facts(["vectorloom"], str(self._core.simd_level()), None, self.detail())
 
     def detail(self) -> dict[str, Any]:
-        return {"nbytes": int(self.index.nbytes_)}
+        return {"nbytes": int(getattr(self.index, "nbytes_", 0))}

@@ -189,7 +189,7 @@ def test_beam_widths_start_at_k() -> None:
 
 def test_factory_strings_are_filled_for_the_data() -> None:
     assert filled_for("IVF{lists},PQ{half}x4fs", 10_000, 384) == "IVF400,PQ192x4fs"
-    assert filled_for("PQ{half},PQ{quarter}", 100, 25) == "PQ5,PQ5"
+    assert filled_for("{pad}PQ{half},PQ{quarter}", 100, 25) == "Pad28,PQ14,PQ7"
 
 
 # ---- the whole run -----------------------------------------------------------------------------
