@@ -17,5 +17,7 @@ void bind_levels(nanobind::module_& m);
 void bind_codebooks(nanobind::module_& m);
 void bind_floats(nanobind::module_& m);
 void bind_index(nanobind::module_& m);
+void bind_graph(nanobind::module_& m);
+void bind_answers(nanobind::module_& m);
 
 }  // namespace vl

@@ -99,6 +99,11 @@ bool all_finite_of(const nb::ndarray<const Float, nb::ndim<2>, nb::c_contig, nb:
   return all_finite(x.data(), size(x.size()));
 }
 
+bool any_zero_row_of(
+    const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& x) {
+  return any_zero_row(x.data(), size(x.shape(0)), size(x.shape(1)));
+}
+
 }  // namespace
 
 void bind_linalg(nb::module_& m) {
@@ -113,6 +118,8 @@ void bind_linalg(nb::module_& m) {
   m.def("all_finite", &all_finite_of<float>, nb::arg("x").noconvert(),
         "Whether there is neither NaN nor infinity.");
   m.def("all_finite", &all_finite_of<double>, nb::arg("x").noconvert());
+  m.def("any_zero_row", &any_zero_row_of, nb::arg("x").noconvert(),
+        "Whether some row has nothing but zeros.");
 }
 
 }  // namespace vl

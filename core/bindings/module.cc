@@ -12,4 +12,6 @@ NB_MODULE(_core, m) {
   vl::bind_codebooks(m);
   vl::bind_floats(m);
   vl::bind_index(m);
+  vl::bind_graph(m);
+  vl::bind_answers(m);
 }

@@ -44,4 +44,12 @@ bool all_finite(const double* x, std::int64_t n) {
   return check<double, std::uint64_t>(x, n, 0x7FFFFFFFFFFFFFFFU, std::uint64_t{1} << 52);
 }
 
+bool any_zero_row(const float* x, std::int64_t n, std::int64_t dim) {
+  const auto zero = [](float value) { return value == 0.0F; };
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (std::all_of(x + i * dim, x + (i + 1) * dim, zero)) return true;
+  }
+  return false;
+}
+
 }  // namespace vl

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one thread needs to walk a graph.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "base/aligned.h"
+#include "index/candidates.h"
+#include "index/graph.h"
+
+namespace vl {
+
+inline constexpr std::uint32_t kOpened = 0x80000000u;  // the node's neighbours have been scored
+
+// The best nodes so far, best first, in plain memory: for some hundred places moving a few cache
+// lines beats any heap.
+class WalkBuffer {
+ public:
+  void start(std::int64_t size) {
+    if (places_.size() < static_cast<std::size_t>(size) + 1) {
+      places_ = AlignedBuffer<WalkPlace>(static_cast<std::size_t>(size) + 1);
+    }
+    size_ = size;
+    count_ = 0;
+    cursor_ = 0;
+  }
+  float worst() const {
+    return count_ < size_ ? -std::numeric_limits<float>::infinity() : value(count_ - 1);
+  }
+  void insert(float value, std::uint32_t node) {
+    if (!(value > worst())) return;
+    std::int64_t low = 0;
+    std::int64_t high = count_;
+    WalkPlace* p = places_.data();
+    while (low < high) {
+      const std::int64_t middle = (low + high) / 2;
+      if (p[middle].value >= value) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    std::memmove(p + low + 1, p + low, static_cast<std::size_t>(count_ - low) * sizeof(WalkPlace));
+    p[low] = {value, node};
+    count_ = std::min(count_ + 1, size_);
+    cursor_ = std::min(cursor_, low);
+  }
+  // The best node whose neighbours have not been seen, where it is not below the floor.
+  bool open(float floor, std::uint32_t& node) {
+    WalkPlace* p = places_.data();
+    while (cursor_ < count_ && (p[cursor_].node & kOpened) != 0) ++cursor_;
+    if (cursor_ == count_ || p[cursor_].value < floor) return false;
+    node = p[cursor_].node;
+    p[cursor_].node |= kOpened;
+    return true;
+  }
+  // The next such node, as it looks now.
+  std::uint32_t next() const {
+    const WalkPlace* p = places_.data();
+    for (std::int64_t i = cursor_; i < count_; ++i) {
+      if ((p[i].node & kOpened) == 0) return p[i].node;
+    }
+    return kNoNode;
+  }
+  std::int64_t count() const { return count_; }
+  float value(std::int64_t i) const { return places_[static_cast<std::size_t>(i)].value; }
+  std::uint32_t node(std::int64_t i) const {
+    return places_[static_cast<std::size_t>(i)].node & ~kOpened;
+  }
+
+ private:
+  AlignedBuffer<WalkPlace> places_;
+  std::int64_t size_ = 0, count_ = 0, cursor_ = 0;
+};
+
+struct Graph::Worker {
+  explicit Worker(const Graph& graph)
+      : scratch(graph.space_.scratch()), head(graph.head_.query()) {}
+
+  Turn::Scratch scratch;
+  HeadQuery head;
+  // The end of a walk: with reach2 > 0 nothing below  half - reach2 (half - value of the k-th).
+  float half = 0.0F, reach2 = 0.0F;
+  std::int64_t k = 1;
+  std::vector<std::uint64_t> seen;     // a bit a node
+  std::vector<std::uint32_t> touched;  // whose bits are to be cleared
+  std::vector<std::int64_t> nodes;
+  std::vector<float> values;
+  WalkBuffer buffer;
+  WalkBuffer best;  // of those that match, where there is a filter
+  std::vector<std::int64_t> rows;
+  std::vector<double> scores;
+  std::vector<std::int32_t> dots;
+  std::vector<Scored> found;
+  std::vector<float> near;  // points of queries, or of candidates
+
+  // `most`: nodes that may be scored at once.
+  void start(std::int64_t n, std::size_t most, std::int64_t effort) {
+    for (const std::uint32_t node : touched) seen[node / 64] = 0;
+    touched.clear();
+    seen.resize(static_cast<std::size_t>(n + 63) / 64, 0);
+    if (nodes.size() < most) {
+      nodes.resize(most);
+      values.resize(most);
+    }
+    buffer.start(effort);
+    reach2 = 0.0F;
+  }
+  // True at the first visit.
+  bool mark(std::uint32_t node) {
+    std::uint64_t& word = seen[node / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (node % 64);
+    if ((word & bit) != 0) return false;
+    word |= bit;
+    touched.push_back(node);
+    return true;
+  }
+  float floor(const WalkBuffer& kept) const {
+    if (reach2 <= 0.0F || kept.count() < k) return -std::numeric_limits<float>::infinity();
+    const float kth = kept.value(k - 1);
+    return std::min(kth, half - reach2 * (half - kth));
+  }
+};
+
+// A worker from the graph's idle ones, given back at the end.
+class Graph::Lease {
+ public:
+  explicit Lease(const Graph& graph) : graph_(graph) {
+    const std::lock_guard<std::mutex> lock(graph.mutex_);
+    if (!graph.idle_.empty()) {
+      worker_ = std::move(graph.idle_.back());
+      graph.idle_.pop_back();
+    }
+    if (!worker_) worker_ = std::make_unique<Worker>(graph);
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease() {
+    const std::lock_guard<std::mutex> lock(graph_.mutex_);
+    try {
+      graph_.idle_.push_back(std::move(worker_));
+    } catch (const std::bad_alloc&) {
+      worker_.reset();  // the next one is made anew
+    }
+  }
+  Worker& operator*() const { return *worker_; }
+
+ private:
+  const Graph& graph_;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace vl
