@@ -66,4 +66,9 @@ CASES = [
         for metric in ("cosine", "ip", "l2")
         for more in ({}, {"n_lists": 5})
     ),
+    *(
+        Case(vl.index.Graph, {"metric": metric, **more}, exhaustive=False)
+        for metric in ("cosine", "ip", "l2")
+        for more in ({}, {"exact_below": 1}, {"exact_below": 1, "dtype": "int8", "degree": 8})
+    ),
 ]

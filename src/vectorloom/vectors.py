@@ -116,6 +116,8 @@ def as_array(X: Any, *, name: str = "X") -> NDArray[Any]:
     ParameterError
         Sparse, masked, text, complex or object values.
     """
+    if type(X) is np.ndarray and X.dtype.kind in "biuf":
+        return X
     module = type(X).__module__.partition(".")[0]
     if module == "torch":
         X = _from_torch(X)
@@ -215,6 +217,8 @@ def _as_floating(array: NDArray[Any], name: str, target: np.dtype[Any]) -> NDArr
     if array.dtype.kind == "f":
         check_finite(array, name=name)
     if array.dtype == target and array.dtype.isnative:
+        if array.flags.c_contiguous and array.flags.aligned:
+            return array
         return np.require(array, requirements=["C", "A"])
     with np.errstate(over="ignore"):
         result = np.ascontiguousarray(array.astype(target))
@@ -244,7 +248,7 @@ def check_finite(array: NDArray[Any], *, name: str = "X") -> None:
     ParameterError
         Some value is NaN or infinite.
     """
-    native = array.dtype in (np.float32, np.float64) and array.dtype.isnative
+    native = array.dtype.char in "fd" and array.dtype.isnative
     if native and array.flags.c_contiguous and array.flags.aligned and _core.all_finite(array):
         return
     for start, block in _blocks(array):

@@ -9,6 +9,7 @@ from vectorloom.index.exact import Exact
 from vectorloom.index.expansion import expand
 from vectorloom.index.factory import from_factory
 from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
+from vectorloom.index.graph import Graph
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.intrinsic import local_dimension
 from vectorloom.index.ivf import IVF
@@ -20,6 +21,7 @@ __all__ = [
     "IVF",
     "Audit",
     "Exact",
+    "Graph",
     "Hits",
     "KNNEmbed",
     "QueryHits",

@@ -15,9 +15,9 @@ from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import distances_from_scores
 from vectorloom.index.store import RowStore, refuse_zero
 
-# A filter that leaves fewer than one row in so many is answered from a copy of just those rows: to
+#: A filter that leaves fewer than one row in so many is answered from a copy of just those rows: to
 # gather rows one by one costs about this many times what it costs to stream them.
-_FEW = 16
+FEW = 16
 
 #: positions (n_queries, k) padded with -1, scores (n_queries, k) padded with -inf, counts
 Found = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
@@ -38,7 +38,7 @@ def checked_queries(queries: Any, store: RowStore) -> NDArray[Any]:
     ndarray of shape (n_queries, dim), float32, or (n_queries, dim / 8), uint8
     """
     packed = encode_queries(queries, store.kind, store.dim)
-    if store.metric == "cosine" and len(packed):
+    if store.metric == "cosine" and len(packed) and _core.any_zero_row(packed):
         refuse_zero(_core.norms(_core.Rows(packed, "float32"), 1), "queries")
     return packed
 
@@ -185,7 +185,7 @@ def _within(
 
 def few_positions(store: RowStore, mask: Mask) -> NDArray[np.int64] | None:
     """Return the positions a mask leaves where they are few; None where streaming is better."""
-    if mask is None or np.count_nonzero(mask) * _FEW > store.n:
+    if mask is None or np.count_nonzero(mask) * FEW > store.n:
         return None
     return np.flatnonzero(mask)
 

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorloom import _core
 from vectorloom.errors import ParameterError, ShapeError
+from vectorloom.index.rowids import IntIds, StrIds
 from vectorloom.vectors import PAD_ID
-
-# A cosine is rounded to a few units of 2^-53; what is left of 1 - cos below this is that rounding,
-# and copies of one vector are to be at distance 0.
-_COSINE_NOISE = 2.0**-48
 
 
 def distances_from_scores(scores: NDArray[np.float64], metric: str) -> NDArray[np.float32]:
@@ -33,19 +31,12 @@ def distances_from_scores(scores: NDArray[np.float64], metric: str) -> NDArray[n
         cosine: 1 - score, never below 0, and 0 where it is no more than the rounding of float64.
         ip, l2, hamming: -score. Never -0.
     """
-    if metric == "cosine":
-        distances = 1.0 - scores
-        distances[distances < _COSINE_NOISE] = 0.0
-    else:
-        distances = 0.0 - scores
-    with np.errstate(over="ignore"):  # beyond float32 a distance is inf, as the docs of Hits say
-        return distances.astype(np.float32)
+    return _core.distances(np.ascontiguousarray(scores), metric)
 
 
 def narrow_scores(scores: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return float64 scores as float32, never -0; beyond its range they are infinite."""
-    with np.errstate(over="ignore"):
-        return (scores + 0.0).astype(np.float32)
+    return _core.narrow_scores(np.ascontiguousarray(scores))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +91,8 @@ class Hits:
     counts : ndarray of shape (n_queries,), int64
         Hits of each query; the rest of its row is padding.
     metric : {"cosine", "ip", "l2", "hamming"}
+    plan : tuple of str, or None
+        How each query was answered, where the search was asked to ``explain``.
 
     Notes
     -----
@@ -125,6 +118,7 @@ class Hits:
     distances: NDArray[np.float32]
     counts: NDArray[np.int64]
     metric: str
+    plan: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -153,6 +147,19 @@ class Hits:
         if n > 4:
             lines.append(f"  … {n - 4} more queries")
         return "\n".join(lines)
+
+    def explained(self, plan: Sequence[str]) -> Hits:
+        """Return the same hits with the `plan` of each query.
+
+        Parameters
+        ----------
+        plan : sequence of str, of length n_queries
+
+        Returns
+        -------
+        Hits
+        """
+        return replace(self, plan=tuple(plan))
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"metric", "queries"}`` of plain Python values for JSON, without padding.
@@ -250,7 +257,7 @@ class RangeHits:
 
 
 def pad_hits(
-    ids: NDArray[Any],
+    ids: IntIds | StrIds,
     positions: NDArray[np.int64],
     scores: NDArray[np.float64],
     counts: NDArray[np.int64],
@@ -261,11 +268,12 @@ def pad_hits(
 
     Parameters
     ----------
-    ids : ndarray of shape (n_hits,), int64 or object
-        Of the places that hold a hit, row by row.
+    ids : IntIds or StrIds
+        Of all positions.
     positions : ndarray of shape (n_queries, width), int64
         -1 where there is no hit; width <= k.
     scores : ndarray of shape (n_queries, width), float64
+        -inf where there is no hit.
     counts : ndarray of shape (n_queries,), int64
     k : int
     metric : str
@@ -275,13 +283,14 @@ def pad_hits(
     Hits
     """
     width = positions.shape[1]
-    shape = (len(positions), k)
-    found = positions >= 0
-    out_ids: NDArray[Any] = (
-        np.full(shape, None, object) if ids.dtype == object else np.full(shape, PAD_ID, np.int64)
-    )
-    out_ids[:, :width][found] = ids
-    exact_scores = np.full(shape, -np.inf)
-    exact_scores[:, :width][found] = scores[found]
-    distances = distances_from_scores(exact_scores, metric)
-    return Hits(out_ids, narrow_scores(exact_scores), distances, counts, metric)
+    if width == k and len(counts) and counts.min() == k:
+        taken = ids.take(positions.ravel()).reshape(positions.shape)
+    else:
+        found = positions >= 0
+        text = ids.dtype == "str"
+        taken = np.full((len(positions), k), None if text else PAD_ID, object if text else np.int64)
+        taken[:, :width][found] = ids.take(positions[found])
+    if width < k:
+        bare, scores = scores, np.full((len(positions), k), -np.inf)
+        scores[:, :width] = bare
+    return Hits(taken, narrow_scores(scores), distances_from_scores(scores, metric), counts, metric)

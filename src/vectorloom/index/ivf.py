@@ -190,7 +190,7 @@ class IVF(RowIndex):
             nprobe = check_count("nprobe", nprobe)
             if recall is not None:
                 raise ParameterError("nprobe and recall were both given; pass one of them.")
-        wanted = DEFAULT_RECALL if recall is None else _checked_recall(recall)
+        wanted = DEFAULT_RECALL if recall is None else checked_recall(recall)
 
         def find(
             store: RowStore,
@@ -366,7 +366,8 @@ def _with_tail(
     return positions, scores, (positions >= 0).sum(axis=1)
 
 
-def _checked_recall(recall: Any) -> float:
+def checked_recall(recall: Any) -> float:
+    """Return a recall that was asked for, refused unless above 0 and up to 1."""
     if isinstance(recall, bool) or not isinstance(recall, int | float | np.floating):
         raise ParameterError(f"recall must be a number above 0 and up to 1; got {recall!r}.")
     if not 0.0 < recall <= 1.0:

@@ -42,6 +42,7 @@ class RowIndex(Estimator):
     n_jobs: int | None
     _kind: str  # of its files
     _store: RowStore
+    _most_dead = 1 / 3  # share of places whose rows may be removed before all are rewritten
 
     @abstractmethod
     def _new_store(self, dim: int, ids: NDArray[Any]) -> RowStore:
@@ -95,7 +96,7 @@ class RowIndex(Estimator):
 
         Notes
         -----
-        Memory grows by a quarter at a time, and the screen is extended, not rebuilt.
+        Memory grows by 15 % at a time, and the screen is extended, not rebuilt.
         """
         if not hasattr(self, "_store"):
             return self.fit(X, ids)
@@ -110,6 +111,7 @@ class RowIndex(Estimator):
                 "takes new ids. Use upsert(X, ids) to replace rows."
             )
         store.extend(rows, wanted, np.empty(0, np.int64), "X", n_jobs)
+        self._extended(n_jobs)
         return self
 
     def upsert(self: _Self, X: Any, ids: Any) -> _Self:
@@ -126,8 +128,8 @@ class RowIndex(Estimator):
 
         Notes
         -----
-        A replaced row moves to the end of ``ids_``. When more than a third of the places are dead
-        all rows are rewritten, which takes a copy's memory for a moment.
+        A replaced row moves to the end of ``ids_``. When too many places are dead (a third, for
+        most indexes) all rows are rewritten, which takes a copy's memory for a moment.
         """
         if ids is None:
             raise ParameterError(
@@ -140,6 +142,7 @@ class RowIndex(Estimator):
         wanted = self._new_ids(ids, len(rows.values))
         old = store.find(wanted)
         store.extend(rows, wanted, old[old >= 0], "X", n_jobs)
+        self._extended(n_jobs)
         self._tidy(n_jobs)
         return self
 
@@ -159,7 +162,7 @@ class RowIndex(Estimator):
 
         Notes
         -----
-        Marks the rows, and rewrites all when more than a third are marked; `save` always does.
+        Marks the rows, and rewrites all when too many are marked; `save` always does.
         """
         check_choice("missing", missing, ("raise", "ignore"))
         store, n_jobs = self._writable(), check_jobs(self.n_jobs)
@@ -259,8 +262,7 @@ class RowIndex(Estimator):
                 "Ask for fewer hits or fewer queries at once.",
             )
         positions, scores, counts = find(store, packed, width, masks, n_jobs)
-        ids = store.ids.take(positions[positions >= 0])
-        return pad_hits(ids, positions, scores, counts, k, store.metric)
+        return pad_hits(store.ids, positions, scores, counts, k, store.metric)
 
     def range_search(self, queries: Any, radius: Any, where: Any = None) -> RangeHits:
         """Return every row within a distance of each query.
@@ -390,9 +392,12 @@ class RowIndex(Estimator):
         return self._store
 
     def _tidy(self, n_jobs: int | None, fully: bool = False) -> None:
-        kept = self._store.tidy(n_jobs, fully=fully)
+        kept = self._store.tidy(n_jobs, most_dead=0.0 if fully else self._most_dead)
         if kept is not None:
             self._compacted(kept)
+
+    def _extended(self, n_jobs: int | None) -> None:
+        """Follow rows that came behind the others."""
 
     def _compacted(self, keep: NDArray[np.int64]) -> None:
         """Follow rows that moved: position keep[i] is now i."""

@@ -61,13 +61,13 @@ def build_screen(
         sample -= center
     if metric == "cosine":
         sample /= np.linalg.norm(sample, axis=1, keepdims=True)
-    basis = _principal_directions(sample)
+    basis = principal_directions(sample)
     rotated = sample @ basis.T
     head = _choose_head(rotated, metric, n)
     cut = min(head, dim)
-    basis[:cut] = _random_rotation(cut) @ basis[:cut]
+    basis[:cut] = random_rotation(cut) @ basis[:cut]
     if cut < dim:
-        basis[cut:] = _random_rotation(dim - cut) @ basis[cut:]
+        basis[cut:] = random_rotation(dim - cut) @ basis[cut:]
     rotation = np.zeros((-(-dim // STEP) * STEP, dim), dtype=np.float32)
     rotation[:dim] = basis
     return _core.Screen.build(
@@ -89,8 +89,8 @@ def _single_thread_blas() -> Any:
     return threadpool_limits(1)  # the same bits whatever the number of threads
 
 
-def _principal_directions(sample: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Orthonormal rows, by falling share of the sample's second moment."""
+def principal_directions(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return orthonormal rows, by falling share of the sample's second moment."""
     scale = max(float(np.abs(sample).max()), np.finfo(np.float64).tiny)
     sample = sample / scale
     with _single_thread_blas():
@@ -98,7 +98,8 @@ def _principal_directions(sample: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.ascontiguousarray(vectors.T[::-1])
 
 
-def _random_rotation(dim: int) -> NDArray[np.float64]:
+def random_rotation(dim: int) -> NDArray[np.float64]:
+    """Return a random orthonormal matrix, always the same one for a dimension."""
     with _single_thread_blas():
         q, r = np.linalg.qr(np.random.default_rng(0).standard_normal((dim, dim)))
     signs: NDArray[np.float64] = np.where(np.diag(r) < 0, -1.0, 1.0)

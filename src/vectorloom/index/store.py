@@ -25,10 +25,8 @@ SCREEN_MIN_ROWS = 4096
 #: Sums of uint8 x int8 products over more dimensions could leave int32.
 SCREEN_MAX_DIM = 65_536
 
-# Grown by a quarter: at most 25 % of the memory lies idle, and each row is copied 4 times on
-# average.
-_GROWTH = 1.25
-_MAX_DEAD = 1 / 3
+# At most 15 % of the memory lies idle, and each row is copied 7 times on average.
+_GROWTH = 1.15
 SCREENED = ("float32", "float16", "bfloat16")
 
 
@@ -210,14 +208,14 @@ class RowStore:
         self.live_flags[positions] = 0
         self.n_live -= len(positions)
 
-    def tidy(self, n_jobs: int | None, *, fully: bool = False) -> NDArray[np.int64] | None:
-        """Rewrite the rows without the dead ones where these are too many (or any, if `fully`).
+    def tidy(self, n_jobs: int | None, *, most_dead: float) -> NDArray[np.int64] | None:
+        """Rewrite the rows without the dead ones where these are more than a share of all.
 
         Returns the positions that were kept, which are now 0, 1, …; None where nothing moved.
         Answers do not depend on it, so that where memory is too short for the copy it is put off.
         """
         n_dead = self.n - self.n_live
-        if n_dead == 0 or not (fully or n_dead > _MAX_DEAD * self.n):
+        if n_dead <= most_dead * self.n:
             return None
         keep = self.live_positions
         try:

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proximity graph: walk from neighbour to neighbour towards the query.
+
+    open the nearest node that was not opened yet, score its neighbours, and end when it is
+    further than  reach * d_k,  d_k the distance of the k-th nearest so far,
+
+on short codes; what was found is scored again from the rows in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorloom.errors import ParameterError
+from vectorloom.estimator import check_choice, check_count, check_jobs
+from vectorloom.index.answer import FEW, Found, for_each_mask, top
+from vectorloom.index.encoding import resolve_kind
+from vectorloom.index.filters import Mask, QueryMasks
+from vectorloom.index.hits import Hits
+from vectorloom.index.ivf import checked_recall
+from vectorloom.index.proximity import ProximityGraph, kept_for
+from vectorloom.index.row_index import RowIndex
+from vectorloom.index.rowids import no_ids_like
+from vectorloom.index.store import RowStore
+from vectorloom.index.stored import read_store
+from vectorloom.io.container import Container, register_loader
+
+KIND = "index.graph"
+DEFAULT_RECALL = 0.95
+# More new rows than this share of the graph's are not linked one by one: all is built anew.
+_LARGEST_GROWTH = 0.25
+# With fewer rows left than this share of those it was built of a graph is built anew.
+_SMALLEST_REST = 0.5
+# What things cost, in nanoseconds, to choose between a walk and a scan: a node scored in a walk; a
+# row read for all queries, by dimension, and a row scored for one, by dimension.
+_NODE, _READ, _SCORED = 15.0, (60.0, 0.4), (3.0, 0.025)
+_REACH_IF_FILTERED = 1.07
+# A walk for k hits opens about so many nodes more than k.
+_OPENED = 80
+
+
+class Graph(RowIndex):
+    """Approximate index of a proximity graph: the fastest answer to one query at a time.
+
+    Use it from some 50,000 rows on, where answers are to take microseconds; `IVF` is built faster
+    and answers batches faster, and `Exact` is right always.
+
+    Parameters
+    ----------
+    metric : {"cosine", "ip", "l2"}, default="cosine"
+        ``"l2"`` is the squared Euclidean distance.
+    degree : int, default=48
+        Links of a row at most, 4 to 96, of 4 bytes each. More find more of what is hard to find,
+        and cost memory and time.
+    dtype : {"float32", "float16", "bfloat16", "int8", "uint8"}, default="float32"
+        How rows are stored: answers are scored by the stored (rounded) rows.
+    exact_below : int, default=4096
+        Fewer rows than this have no graph and are searched whole.
+    n_jobs : int or None, default=None
+        Threads; None and -1 take all that the process is allowed.
+    random_state : int, default=0
+        Of the lists that neighbours are looked for in, and of the rows that calibrate; the same
+        bits at any `n_jobs`.
+
+    Attributes
+    ----------
+    ids_ : ndarray of shape (n,), int64 or object (str)
+        Ids in the order of adding; an upserted row moves to the end.
+    dim_ : int
+        Dimensions of a vector.
+    ntotal : int
+        Rows; the same as ``len(index)``.
+    nbytes_ : int
+        Bytes held: rows, ids, norms, codes, links.
+
+    Raises
+    ------
+    ParameterError
+        From `fit`, `add` and `upsert`: unknown words, values that are not finite, zero vectors
+        under cosine, bad ids. The index is then as it was.
+    ShapeError
+        Vectors or queries of another shape.
+    CapacityError
+        Not enough memory; said before it is taken where the system tells what is left.
+
+    See Also
+    --------
+    vectorloom.index.IVF : Quicker to build, and for batches of queries.
+    vectorloom.index.Exact : The true nearest rows; faster than it looks.
+
+    Notes
+    -----
+    Scores are those of `Exact`, in float64, and ties are in the order of ids: only which rows are
+    looked at is approximate. How far a walk must reach for a recall is measured at `fit` with rows
+    of the index as queries, each kept out of the walk; queries unlike the rows reach less, so
+    measure on yours (`audit`). A recall that no walk reached is answered exactly.
+
+    Equal rows are one node. Codes are of four bits over the leading principal directions, as many
+    as hold 90 % of the variance; up to 120 dimensions they are of eight bits, up to 31 floats.
+
+    Cost: to build, about n * 48 * 256 * dim int8 multiply-adds for candidates and as much again for
+    pruning and a second round, and 8 * degree + 2 * dim bytes a row beside what stays. To search,
+    a few hundred to a few thousand codes. Memory: 4 * degree + 64 to 256 bytes of code + 4 a row,
+    beside the rows themselves, 16 bytes and their ids. Added rows are linked at once, or, where
+    they are more than a quarter of the graph, with all others at the next search. Removed rows stay
+    in the way until an eighth of the places is dead. Several threads may search at once; a change
+    needs the index to itself.
+
+    References
+    ----------
+    .. [1] S. J. Subramanya et al., "DiskANN: fast accurate billion-point nearest neighbor search on
+       a single node", NeurIPS 2019.
+    .. [2] Y. Al-Jazzazi et al., "Distance adaptive beam search for provably accurate graph-based
+       nearest neighbor search", 2025, arXiv:2505.15636.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import vectorloom as vl
+    >>> x = np.random.default_rng(0).standard_normal((5000, 16), dtype=np.float32)
+    >>> index = vl.index.Graph().fit(x)
+    >>> index.search(x[:2], k=1).ids
+    array([[0],
+           [1]])
+    """
+
+    _kind = KIND
+    _most_dead = 0.125
+
+    def __init__(
+        self,
+        metric: str = "cosine",
+        degree: int = 48,
+        dtype: Any = "float32",
+        exact_below: int = 4096,
+        n_jobs: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.metric = metric
+        self.degree = degree
+        self.dtype = dtype
+        self.exact_below = exact_below
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @property
+    def nbytes_(self) -> int:
+        """Bytes held in memory or mapped from a file."""
+        return self._fitted().nbytes + (0 if self._graph is None else self._graph.nbytes)
+
+    def search(
+        self,
+        queries: Any,
+        k: int = 10,
+        ef: int | None = None,
+        recall: float | None = None,
+        where: Any = None,
+        exact: bool = False,
+        explain: bool = False,
+    ) -> Hits:
+        """Return the k nearest rows of each query among those that a walk meets.
+
+        Parameters
+        ----------
+        queries : array-like of shape (n_queries, dim)
+            float32 (anything numeric is converted). For one query pass ``q[None, :]``.
+        k : int, default=10
+            Hits a query; where fewer rows match the answer is padded.
+        ef : int, default=None
+            Nodes that a walk keeps and opens, the same for every query; at least k are. The usual
+            knob of graphs.
+        recall : float, default=None
+            In place of `ef`: the share of true nearest neighbours to find, above 0 and up to 1, as
+            measured at `fit`; each query then walks as far as it needs. With neither it is 0.95.
+        where : mask, ids, or a list of one filter a query, default=None
+            A boolean array of shape (n,) in the order of ``ids_``, or a list, set or array of ids,
+            for all queries; a boolean array of shape (n_queries, n) or a list of n_queries filters,
+            one for each. Ids that are not in the index match nothing.
+        exact : bool, default=False
+            Look at all rows.
+        explain : bool, default=False
+            Say in ``hits.plan`` how each query was answered.
+
+        Returns
+        -------
+        Hits
+            ``ids, scores = index.search(…)``. Always min(k, matches) hits, best first, ties by id:
+            where a walk finds fewer, all rows are searched.
+
+        Raises
+        ------
+        NotFittedError
+            Nothing was fitted or added. (An index whose rows were all removed answers with none.)
+        ShapeError, ParameterError
+            Queries of another dimension, not finite, or zero under cosine; k or ef not a whole
+            number above 0; recall outside its range; a filter of another length or type.
+
+        Notes
+        -----
+        With a filter a walk goes through all rows and keeps those that match. It is chosen where it
+        should cost less than a scan of the matching rows, and given up for that scan when it has
+        cost as much: so a filter far from the query costs twice a scan at most.
+        """
+        self._fitted()
+        if ef is not None:
+            ef = check_count("ef", ef)
+            if recall is not None:
+                raise ParameterError("ef and recall were both given; pass one of them.")
+        wanted = DEFAULT_RECALL if recall is None else checked_recall(recall)
+        plan: list[str] = []
+
+        def find(
+            store: RowStore,
+            packed: NDArray[Any],
+            width: int,
+            masks: Mask | QueryMasks,
+            n_jobs: int | None,
+        ) -> Found:
+            graph = self._ready(n_jobs)
+            reach = 0.0 if graph is None or ef is not None else graph.reach_for(wanted, width)
+            why = "exact: no graph"
+            if exact or wanted == 1.0:
+                why = "exact: as asked"
+            elif reach is None:
+                why = f"exact: no walk reached a recall of {wanted:g}"
+            if graph is None or width == 0 or len(packed) == 0 or reach is None or exact:
+                plan.extend([why] * len(packed))
+                return top(store, packed, width, masks, n_jobs)
+            walk = _Walk(graph, store, width, ef or kept_for(width), reach, n_jobs, plan)
+            return for_each_mask(
+                lambda part, mask: walk.search(packed[part], mask), len(packed), width, masks
+            )
+
+        hits = self._answer(queries, k, where, find)
+        return hits.explained(plan) if explain else hits
+
+    # ---- inside --------------------------------------------------------------------------------
+
+    def _stored_kind(self) -> str:
+        check_choice("metric", self.metric, ("cosine", "ip", "l2"))
+        kind = resolve_kind(self.metric, self.dtype)
+        if not 4 <= check_count("degree", self.degree) <= 96:
+            raise ParameterError(f"degree must be 4 to 96; got {self.degree}.")
+        check_count("exact_below", self.exact_below, at_least=0)
+        check_count("random_state", self.random_state, at_least=0)
+        return kind
+
+    def _new_store(self, dim: int, ids: NDArray[Any]) -> RowStore:
+        return RowStore(self._stored_kind(), self.metric, dim, no_ids_like(ids), None)
+
+    def _adopt(self, store: RowStore, n_jobs: int | None) -> None:
+        graph = self._built(store, n_jobs)
+        self._store, self._graph = store, graph
+
+    def _built(self, store: RowStore, n_jobs: int | None) -> ProximityGraph | None:
+        if store.n < max(1, self.exact_below):
+            return None
+        return ProximityGraph.build(store, self.degree, self.random_state, n_jobs)
+
+    def _extended(self, n_jobs: int | None) -> None:
+        graph, store = self._graph, self._store
+        if graph is None:
+            return
+        if store.n - graph.n_rows > _LARGEST_GROWTH * graph.n_rows:
+            self._graph = None
+            return
+        self._graph = None  # half extended, it must not be asked
+        graph.extend(store, n_jobs)
+        self._graph = graph
+
+    def _compacted(self, keep: NDArray[np.int64]) -> None:
+        graph, self._graph = self._graph, None
+        few = graph is not None and len(keep) < _SMALLEST_REST * graph.n_built
+        if graph is None or few or len(keep) < self.exact_below:
+            return
+        if graph.compact(keep, check_jobs(self.n_jobs)):
+            self._graph = graph
+
+    def _ready(self, n_jobs: int | None) -> ProximityGraph | None:
+        """Return the graph, built where it is missing; None where there is to be none."""
+        if self._graph is None:
+            self._graph = self._built(self._store, n_jobs)
+        return self._graph
+
+    def _health(self) -> dict[str, float]:
+        return {} if self._graph is None else self._graph.health()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        graph = state.get("_graph")
+        if graph is not None and self._store.n != self._store.n_live:
+            state["_graph"] = self._living(graph)  # the store's pickle holds living rows alone
+        return state
+
+    def _living(self, graph: ProximityGraph) -> ProximityGraph | None:
+        twin = graph.copy()
+        if self._store.n == self._store.n_live:
+            return twin
+        return twin if twin.compact(self._store.live_positions, check_jobs(self.n_jobs)) else None
+
+    def copy(self) -> Graph:
+        """Return a writable copy in memory; the way to change an index that `vl.open` opened.
+
+        Returns
+        -------
+        Graph
+        """
+        twin = super().copy()
+        twin._graph = None if self._graph is None else self._living(self._graph)
+        return twin
+
+    def _fitted_params(self) -> dict[str, Any]:
+        return {"metric": self._store.metric, "dtype": self._store.kind}
+
+    def _more(self) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
+        graph = self._ready(None)
+        if graph is None or self._store.n != self._store.n_live:
+            return {"graph": None}, {}
+        meta, arrays = graph.to_file()
+        return {"graph": dict(meta)}, arrays
+
+    @classmethod
+    def _from_container(cls, file: Container) -> Graph:
+        index = cls(**file.meta["params"])
+        store = read_store(file, index._stored_kind(), index.metric, None)
+        meta = file.meta["graph"]
+        index._store = store
+        index._graph = None if meta is None else ProximityGraph.from_file(file, meta, store)
+        return index
+
+
+def _scan_cost(n: int, dim: int, n_queries: int) -> float:
+    """Return the nanoseconds a query that a scan of n rows takes."""
+    read = _READ[0] + _READ[1] * dim
+    return n * (read / n_queries + _SCORED[0] + _SCORED[1] * dim)
+
+
+class _Walk:
+    """One search of a graph: under each mask, a walk or a scan."""
+
+    def __init__(
+        self,
+        graph: ProximityGraph,
+        store: RowStore,
+        k: int,
+        effort: int,
+        reach: float,
+        n_jobs: int | None,
+        plan: list[str],
+    ) -> None:
+        self._graph = graph
+        self._store = store
+        self._k = k
+        self._effort = effort
+        self._reach = reach
+        self._n_jobs = n_jobs
+        self._plan = plan
+
+    def search(self, queries: NDArray[np.float32], mask: Mask) -> Found:
+        store = self._store
+        matches = store.n if mask is None else int(np.count_nonzero(mask))
+        scan = _scan_cost(matches if matches * FEW < store.n else store.n, store.dim, len(queries))
+        opened = self._k + _OPENED if self._reach > 0.0 else max(self._effort, self._k)
+        nodes = opened * self._graph.core.degree / 2 * store.n / max(1, matches)
+        if mask is not None and scan < nodes * _NODE:
+            self._plan.extend([f"exact: {matches:,} rows match"] * len(queries))
+            return top(store, queries, self._k, mask, self._n_jobs)
+        # What matches lies further apart than the rows that reach was measured with.
+        reach = self._reach
+        if mask is not None and reach > 0.0:
+            reach = max(reach, _REACH_IF_FILTERED)
+        positions, scores, counts = self._graph.search(
+            store,
+            queries,
+            self._k,
+            self._effort,
+            reach,
+            mask,
+            matches,
+            int(scan / _NODE) if mask is not None else 0,
+            n_jobs=self._n_jobs,
+        )
+        said = "walk" if mask is None else f"walk: {matches:,} rows match"
+        plan = [said] * len(queries)
+        short = np.flatnonzero(counts < min(self._k, matches))
+        if len(short):
+            positions[short], scores[short], counts[short] = top(
+                store, queries[short], self._k, mask, self._n_jobs
+            )
+            for i in short.tolist():
+                plan[i] = f"exact, after a walk: {matches:,} rows match"
+        self._plan.extend(plan)
+        return positions, scores, counts
+
+
+register_loader(KIND, Graph._from_container)
