@@ -172,7 +172,7 @@ def audit(
         Fitted, with at least one row. It is not changed.
     queries : array-like of shape (n_queries, dim), default=None
         Queries as they will come. None takes `sample` of the rows, each moved among its neighbours
-        by half the distance to the nearest (bits: not moved), and itself left out of the answers.
+        by the distance to the nearest (bits: not moved), and itself left out of the answers.
         Queries unlike the rows may do worse, so pass yours.
     k : int, default=10
         Hits that recall is measured on.

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 #: Rows among whose neighbours hubs are looked for; the work is the square of it.
 HUB_ROWS = 4096
 HUB_NEIGHBOURS = 10
-#: Neighbours that queries made of rows lie among.
-MOVED_AMONG = 10
+_MOVED_AT_ONCE = 32  # rows, whose neighbours are gathered
 _Z95 = 1.959963984540054
 
 
@@ -115,12 +114,12 @@ def moved(
     lengths: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return rows moved as far as half way to their nearest others, among their neighbours.
+    """Return rows moved by the distance to their nearest others, among their neighbours.
 
-    The direction is a random combination of those to the 10 nearest, so that a moved row stays
-    where rows are: on 60,000 sentence vectors recall of such queries, their rows left out, was
-    within 0.004 of that of held-out queries at both settings tried, while noise in all directions
-    was up to 0.03 off.
+    The direction is a random combination of those to the 100 nearest, so that a moved row stays
+    where rows are, and is far enough from its own place that a graph's links there do not give the
+    answer away: the recall of rows as they are was 0.99 in a graph where that of held-out queries
+    was 0.88, and noise in all directions made lists look better by up to 0.06.
 
     Parameters
     ----------
@@ -131,18 +130,21 @@ def moved(
         From `neighbours`.
     rng : Generator
     """
-    base = rows.astype(np.float64)
-    near = near[:, :MOVED_AMONG]
+    queries = rows.astype(np.float32)
     if near.shape[1] == 0:
-        return base.astype(np.float32)
+        return queries
     weights = rng.standard_normal(near.shape)
-    others = index.get(near.ravel()).astype(np.float64).reshape(*near.shape, -1)
-    step = np.einsum("ij,ijd->id", weights, others) - weights.sum(axis=1)[:, None] * base
-    size = np.linalg.norm(step, axis=1)
-    step *= (0.5 * lengths[:, 0] / np.where(size > 0, size, 1.0))[:, None]
-    if index.metric == "cosine":
-        step *= np.linalg.norm(base, axis=1)[:, None]
-    queries: NDArray[np.float32] = (base + step).astype(np.float32)
+    for start in range(0, len(rows), _MOVED_AT_ONCE):
+        part = slice(start, start + _MOVED_AT_ONCE)
+        base = rows[part].astype(np.float64)
+        others = index.get(near[part].ravel()).reshape(*near[part].shape, -1)
+        step = np.einsum("ij,ijd->id", weights[part], others, dtype=np.float64)
+        step -= weights[part].sum(axis=1)[:, None] * base
+        size = np.linalg.norm(step, axis=1)
+        step *= (lengths[part, 0] / np.where(size > 0, size, 1.0))[:, None]
+        if index.metric == "cosine":
+            step *= np.linalg.norm(base, axis=1)[:, None]
+        queries[part] = base + step
     return queries
 
 

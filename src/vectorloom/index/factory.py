@@ -24,7 +24,8 @@ from vectorloom.vectors import METRICS
 
 SUPPORTED = (
     "'Flat', 'SQ8', 'SQfp16', 'SQbf16', 'SQ8_direct', 'BFlat', 'IVF<n>,Flat', 'HNSW<m>[,Flat]', "
-    "'HNSW<m>_SQ8' and the like, 'NSG<r>[,Flat]', with 'IDMap,' or 'L2norm,' before and ',RFlat' behind"
+    "'HNSW<m>_SQ8' and the like, 'NSG<r>[,Flat]', with 'IDMap,' or 'L2norm,' before and ',RFlat' "
+    "behind"
 )
 _STORED = {
     "Flat": "float32",
