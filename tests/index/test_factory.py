@@ -54,7 +54,6 @@ def test_a_string_makes_what_it_says(text, metric, want) -> None:
 def test_a_graph_has_the_degree_of_the_bottom_layer(text, degree) -> None:
     plan = _parsed(text)
     assert (plan.make, plan.params) == ("Graph", {"degree": degree})
-    pytest.importorskip("vectorloom.index.graph")
     index = from_factory(text, "l2")
     assert (index.metric, index.degree) == ("l2", degree)
 
@@ -65,12 +64,11 @@ def test_a_graph_may_store_short_rows() -> None:
 
 
 def test_links_are_in_the_range_that_graphs_take() -> None:
-    graph = pytest.importorskip("vectorloom.index.graph")
     for degree in (4, 96):
-        graph.Graph(degree=degree).fit(np.eye(3))
+        vl.index.Graph(degree=degree).fit(np.eye(3))
     for degree in (3, 97):
         with pytest.raises(vl.ParameterError, match="degree must be 4 to 96"):
-            graph.Graph(degree=degree).fit(np.eye(3))
+            vl.index.Graph(degree=degree).fit(np.eye(3))
 
 
 REFUSED = [

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import NotFittedError, ParameterError, ShapeError
 from vectorloom.estimator import Estimator, check_choice, check_count
-from vectorloom.index.hits import Hits, pad_hits
+from vectorloom.index.hits import Hits, narrow_scores
 from vectorloom.progress import progress
-from vectorloom.vectors import as_ids
+from vectorloom.vectors import PAD_ID, as_ids
 
 #: Columns that the ridge is chosen on, and what it is chosen from: shares of s_1^2.
 _PRESS_COLUMNS = 2048
@@ -197,8 +197,9 @@ class ANNCUR(Estimator):
         n, n_anchors = len(self._ids), len(self.anchor_items_)
         spent = min(n, self._budget(budget, k))
         width = min(k, spent)
-        positions = np.full((len(asked), width), -1, np.int64)
-        scores = np.full((len(asked), width), -np.inf)
+        text = self._ids.dtype == object
+        ids = np.full((len(asked), k), None if text else PAD_ID, self._ids.dtype)
+        scores = np.full((len(asked), k), -np.inf)
         for row in range(len(asked)):
             places = np.arange(n)
             if spent < n:
@@ -211,9 +212,9 @@ class ANNCUR(Estimator):
             else:
                 found = self._scored(asked[row], self._items, places)
             order = sorted(range(spent), key=lambda i: (-found[i], self._ids[places[i]]))[:width]
-            positions[row], scores[row] = places[order], found[order]
+            ids[row, :width], scores[row, :width] = self._ids[places[order]], found[order]
         counts = np.full(len(asked), width, np.int64)
-        return pad_hits(self._ids[positions.ravel()], positions, scores, counts, k, "scorer")
+        return Hits(ids, narrow_scores(scores), narrow_scores(-scores), counts, "scorer")
 
     def _budget(self, budget: int | None, k: int) -> int:
         n_anchors = len(self.anchor_items_)

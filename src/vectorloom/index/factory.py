@@ -8,7 +8,6 @@ What cannot be honoured is refused, and the nearest string that can is named.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 import warnings
@@ -18,6 +17,7 @@ from typing import Any
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice
 from vectorloom.index.exact import Exact
+from vectorloom.index.graph import Graph
 from vectorloom.index.ivf import IVF
 from vectorloom.index.row_index import RowIndex
 from vectorloom.vectors import METRICS
@@ -293,6 +293,4 @@ def _metric(text: str, metric: str | None, plan: _Plan) -> str:
 
 
 def _class(name: str) -> Any:
-    if name == "Graph":
-        return importlib.import_module("vectorloom.index.graph").Graph
-    return {"Exact": Exact, "IVF": IVF}[name]
+    return {"Exact": Exact, "IVF": IVF, "Graph": Graph}[name]
