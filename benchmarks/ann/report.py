@@ -232,7 +232,8 @@ def _speed(point: dict[str, Any] | None) -> str:
 def _reached(point: dict[str, Any] | None) -> str:
     if point is None:
         return DASH
-    said = ", ".join(f"{name} {value:g}" for name, value in point["setting"].items())
+    words = [f"{name} {value:g}" for name, value in point["setting"].items()]
+    said = ", ".join(words) or "no setting"
     # 99.96 % must not be shown as 100 %.
     recall = "1" if point["recall"] == 1.0 else f"{min(point['recall'], 0.9999):.4f}"
     return f"{said}: {recall}"

@@ -40,7 +40,7 @@ class AnnRow(Row):
 
     def at(self, target: float) -> Point | None:
         """The fastest setting that reached the recall on the reporting half."""
-        enough = [p for p in self.points if p.runs and p.recall >= target]
+        enough = [p for p in self.measured() if p.runs and p.recall >= target]
         return min(enough, key=lambda p: median(p.seconds()), default=None)
 
     def measured(self) -> list[Point]:

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import vectorloom as vl
-
 ADAPTORS = Path(__file__).resolve().parents[2] / "benchmarks" / "adaptors"
 FOLDERS = {"ann_benchmarks": "angular", "vibe": "cosine"}  # and what each calls the cosine
 CLASSES = ["VectorloomIVF", "VectorloomGraph"]
@@ -51,17 +49,11 @@ def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     return loaded
 
 
-def made(module: ModuleType, name: str, metric: str) -> Any:
-    if name == "VectorloomGraph" and not hasattr(vl.index, "Graph"):
-        pytest.skip("this build has no vl.index.Graph")
-    return getattr(module, name)(metric)
-
-
 @pytest.mark.parametrize("name", CLASSES)
 def test_one_query_and_a_batch_find_the_nearest(module: ModuleType, name: str) -> None:
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((500, 16)).astype(np.float32)
-    algorithm = made(module, name, module.cosine)
+    algorithm = getattr(module, name)(module.cosine)
     algorithm.fit(rows)
     algorithm.set_query_arguments(*WORDS[name])
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -77,7 +69,7 @@ def test_one_query_and_a_batch_find_the_nearest(module: ModuleType, name: str) -
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_recall_may_be_asked_for_instead(module: ModuleType, name: str) -> None:
     rows = np.random.default_rng(1).standard_normal((300, 8)).astype(np.float32)
-    algorithm = made(module, name, "euclidean")
+    algorithm = getattr(module, name)("euclidean")
     algorithm.fit(rows)
     algorithm.set_query_arguments("recall", 0.9)
     assert algorithm.query(rows[7], 1)[0] == 7

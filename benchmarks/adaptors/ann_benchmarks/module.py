@@ -64,7 +64,7 @@ class _Vectorloom(BaseANN):
 class VectorloomGraph(_Vectorloom):
     """`vl.index.Graph` of a degree."""
 
-    def __init__(self, metric: str, degree: int = 64) -> None:
+    def __init__(self, metric: str, degree: int = 48) -> None:
         super().__init__(metric, degree=degree)
         self.index = vl.index.Graph(self.metric, degree=degree, n_jobs=1)
 
