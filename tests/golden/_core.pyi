@@ -59,6 +59,9 @@ def all_finite(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), ord
 @overload
 def all_finite(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> bool: ...
 
+def any_zero_row(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> bool:
+    """Whether some row has nothing but zeros."""
+
 def kmeans(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, init: str | Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] = 'k-means++', max_iter: int = 25, tol: float = 0.0, seed: int = 0, *, max_ratio: float = 0.0, spherical: bool = False, relaxation: float = 1.9, weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, max_points_per_centroid: int = 0, progress: Callable | None = None, n_jobs: int | None = None) -> tuple: ...
 
 def assign(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centroids: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple: ...
@@ -217,3 +220,50 @@ def decode(rows: Rows, positions: Annotated[NDArray[numpy.int64], dict(shape=(No
 
 def quantize_int8(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple:
     """(codes, scales): each row divided by max|x| / 127 and rounded."""
+
+class GraphCore:
+    """
+    A proximity graph of rows that stay where they are; every call names them again.
+    """
+
+    def __init__(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, radius: float, matrix: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], origin: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], head_bits: int, head_dim: int, degree: int = 48, candidates: int = 48, probes: int = 48, list_rows: int = 256, entries: int = 256, alpha: float = 1.100000023841858, refined: int = 64, first_degree: int = 32, seed: int = 0, n_jobs: int | None = None) -> None: ...
+
+    @staticmethod
+    def open(arrays: dict, matrix: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], origin: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], head_bits: int, head_dim: int, n_rows: int, copy: bool = False) -> GraphCore:
+        """The graph of a file's arrays, which it looks at or copies."""
+
+    def search(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, radius: float, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, effort: int, reach: float = 0.0, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_matches: int = 0, budget: int = 0, ties: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, without: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
+        """Positions, scores and counts; a count is -1 beyond the budget."""
+
+    def insert(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, radius: float, first: int, alpha: float = 1.100000023841858, n_jobs: int | None = None) -> None:
+        """Takes rows in, from `first` on."""
+
+    def compact(self, moved: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> bool:
+        """
+        Follows rows to their new positions, -1 for removed ones; False: none is left.
+        """
+
+    def arrays(self) -> dict:
+        """Views of all a file needs, valid until a change."""
+
+    def times(self) -> dict:
+        """Seconds of each phase of the build."""
+
+    def unreached(self) -> int:
+        """Nodes no entry leads to."""
+
+    def __len__(self) -> int:
+        """Nodes: rows that differ."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    @property
+    def degree(self) -> int:
+        """Links a node has at most."""
+
+def distances(scores: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], metric: str) -> NDArray[numpy.float32]:
+    """float32 distances of float64 scores."""
+
+def narrow_scores(scores: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)]) -> NDArray[numpy.float32]:
+    """Scores as float32, never -0; beyond its range they are infinite."""

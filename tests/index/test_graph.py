@@ -193,7 +193,7 @@ def test_the_same_bits_at_any_number_of_threads(metric: str) -> None:
     x, more, queries = rows_of(1, 4200), rows_of(15, 300), rows_of(16, 60)
     answers = []
     for n_jobs in (1, 2, 8):
-        index = Graph(metric, n_jobs=n_jobs).fit(x)
+        index = Graph(metric, exact_below=1, n_jobs=n_jobs).fit(x)
         before = index.search(queries, 10)
         index.add(more)
         index.remove(np.arange(0, 700))

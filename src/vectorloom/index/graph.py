@@ -107,8 +107,8 @@ class Graph(RowIndex):
     a few hundred to a few thousand codes. Memory: 4 * degree + 64 to 256 bytes of code + 4 a row,
     beside the rows themselves, 16 bytes and their ids. Added rows are linked at once, or, where
     they are more than a quarter of the graph, with all others at the next search. Removed rows stay
-    in the way until an eighth of the places is dead. Several threads may search at once; a change
-    needs the index to itself.
+    in the way until an eighth of the places is dead, or the index is saved, copied or pickled.
+    Several threads may search at once; a change needs the index to itself.
 
     References
     ----------
@@ -290,17 +290,10 @@ class Graph(RowIndex):
         return {} if self._graph is None else self._graph.health()
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        graph = state.get("_graph")
-        if graph is not None and self._store.n != self._store.n_live:
-            state["_graph"] = self._living(graph)  # the store's pickle holds living rows alone
-        return state
-
-    def _living(self, graph: ProximityGraph) -> ProximityGraph | None:
-        twin = graph.copy()
-        if self._store.n == self._store.n_live:
-            return twin
-        return twin if twin.compact(self._store.live_positions, check_jobs(self.n_jobs)) else None
+        # What a copy holds are the living rows; rewritten first, both answer alike.
+        if hasattr(self, "_store") and not self._store.read_only:
+            self._tidy(check_jobs(self.n_jobs), fully=True)
+        return dict(self.__dict__)
 
     def copy(self) -> Graph:
         """Return a writable copy in memory; the way to change an index that `vl.open` opened.
@@ -309,8 +302,10 @@ class Graph(RowIndex):
         -------
         Graph
         """
+        if not self._fitted().read_only:
+            self._tidy(check_jobs(self.n_jobs), fully=True)
         twin = super().copy()
-        twin._graph = None if self._graph is None else self._living(self._graph)
+        twin._graph = None if self._graph is None else self._graph.copy()
         return twin
 
     def _fitted_params(self) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import ParameterError, ShapeError
-from vectorloom.index.rowids import IntIds, StrIds
 from vectorloom.vectors import PAD_ID
 
 
@@ -31,7 +30,7 @@ def distances_from_scores(scores: NDArray[np.float64], metric: str) -> NDArray[n
         cosine: 1 - score, never below 0, and 0 where it is no more than the rounding of float64.
         ip, l2, hamming: -score. Never -0.
     """
-    return _core.distances(np.ascontiguousarray(scores), metric)
+    return _core.distances(np.ascontiguousarray(scores), "cosine" if metric == "cosine" else "ip")
 
 
 def narrow_scores(scores: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -257,7 +256,7 @@ class RangeHits:
 
 
 def pad_hits(
-    ids: IntIds | StrIds,
+    ids: NDArray[Any],
     positions: NDArray[np.int64],
     scores: NDArray[np.float64],
     counts: NDArray[np.int64],
@@ -268,8 +267,8 @@ def pad_hits(
 
     Parameters
     ----------
-    ids : IntIds or StrIds
-        Of all positions.
+    ids : ndarray of shape (n_hits,), int64 or object
+        Of the places that hold a hit, row by row.
     positions : ndarray of shape (n_queries, width), int64
         -1 where there is no hit; width <= k.
     scores : ndarray of shape (n_queries, width), float64
@@ -282,15 +281,15 @@ def pad_hits(
     -------
     Hits
     """
-    width = positions.shape[1]
-    if width == k and len(counts) and counts.min() == k:
-        taken = ids.take(positions.ravel()).reshape(positions.shape)
+    shape = (len(positions), k)
+    if len(ids) == shape[0] * k:
+        padded = ids.reshape(shape)
     else:
-        found = positions >= 0
-        text = ids.dtype == "str"
-        taken = np.full((len(positions), k), None if text else PAD_ID, object if text else np.int64)
-        taken[:, :width][found] = ids.take(positions[found])
-    if width < k:
-        bare, scores = scores, np.full((len(positions), k), -np.inf)
-        scores[:, :width] = bare
-    return Hits(taken, narrow_scores(scores), distances_from_scores(scores, metric), counts, metric)
+        empty = None if ids.dtype == object else PAD_ID
+        padded = np.full(shape, empty, ids.dtype)
+        padded[:, : positions.shape[1]][positions >= 0] = ids
+    if scores.shape != shape:
+        bare, scores = scores, np.full(shape, -np.inf)
+        scores[:, : bare.shape[1]] = bare
+    distances = distances_from_scores(scores, metric)
+    return Hits(padded, narrow_scores(scores), distances, counts, metric)

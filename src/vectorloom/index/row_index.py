@@ -262,7 +262,9 @@ class RowIndex(Estimator):
                 "Ask for fewer hits or fewer queries at once.",
             )
         positions, scores, counts = find(store, packed, width, masks, n_jobs)
-        return pad_hits(store.ids, positions, scores, counts, k, store.metric)
+        full = len(counts) > 0 and counts.min() == k
+        ids = store.ids.take(positions.ravel() if full else positions[positions >= 0])
+        return pad_hits(ids, positions, scores, counts, k, store.metric)
 
     def range_search(self, queries: Any, radius: Any, where: Any = None) -> RangeHits:
         """Return every row within a distance of each query.
