@@ -15,7 +15,8 @@ from typing import Any
 from benchmarks.peers.base import Setting
 
 FULL = 0.9995  # recall above which more effort shows nothing
-STALLED = 5e-4  # a step up that gains less than this, twice running, ends the ladder
+STALLED = 5e-4  # two steps up that gain less than this each, and cost more, end the ladder
+MORE = 1.3  # what counts as costing more
 CLOSE = 1.08  # neighbouring numbers are not told apart below this ratio
 HALVINGS = 3
 KEPT_FROM = 0.5  # recall below which nobody searches
@@ -28,7 +29,7 @@ class Point:
 
     setting: Setting
     recall_tried: float  # on the calibration half
-    seconds_tried: float
+    seconds_tried: float  # of CPU time: what else the machine does must not choose settings
     recall: float = 1.0  # on the reporting half: the least of all rounds
     runs: list[dict[str, Any]] = field(default_factory=list)
 
@@ -55,17 +56,21 @@ def calibrate(
 def climb(attempt: Try, ladder: Sequence[Setting]) -> list[Point]:
     """Try the settings in their order until the recall is full or stays where it is."""
     points: list[Point] = []
-    stalls = 0
     for setting in ladder:
         points.append(attempt(setting))
         if points[-1].recall_tried >= FULL:
             break
-        if len(points) > 1:
-            gain = points[-1].recall_tried - points[-2].recall_tried
-            stalls = stalls + 1 if gain < STALLED else 0
-        if stalls == 2 and points[-1].recall_tried > KEPT_FROM:
+        if _has_stalled(points[-3:]):
             break
     return points
+
+
+def _has_stalled(last: Sequence[Point]) -> bool:
+    """Whether two more steps cost more and gave nothing; free steps may just be too short."""
+    if len(last) < 3 or last[0].recall_tried < KEPT_FROM:
+        return False
+    gains = [b.recall_tried - a.recall_tried for a, b in itertools.pairwise(last)]
+    return max(gains) < STALLED and last[-1].seconds_tried > MORE * last[0].seconds_tried
 
 
 def refine(attempt: Try, climbed: Sequence[Point], target: float) -> list[Point]:

@@ -74,7 +74,9 @@ def _row(result: Result, row: AnnRow) -> dict[str, Any]:
         "at": {name: _point(point) if point else None for name, point in targets.items()},
         "defaults": _point(row.defaults) if row.defaults else None,
         "curve": [{**_point(point), **_runs(point)} for point in row.points],
-        "tried": [[p.setting, p.recall_tried, _short(1.0 / p.seconds_tried)] for p in row.tried],
+        "tried": [
+            [p.setting, p.recall_tried, _short(1.0 / max(p.seconds_tried, 1e-9))] for p in row.tried
+        ],
     }
 
 
@@ -192,7 +194,7 @@ def _promises(found: dict[str, Any]) -> list[str]:
                 lines.append(_line(cells))
     if not lines:
         return []
-    head = _head(["method", "recall asked for", "found", "queries/s"])
+    head = _head(["method", "recall asked for", "found", "queries/s of CPU time"])
     return ["", "Asked for by `recall=` (the half that calibrates, one pass):", "", *head, *lines]
 
 

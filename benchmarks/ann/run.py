@@ -72,7 +72,7 @@ class Judge:
 
     def attempt(self, row: Row, setting: Setting) -> Point:
         recall, run = self.ask(row, setting, CALIBRATE)
-        return Point(setting, recall, float(run["seconds"]))
+        return Point(setting, recall, float(run["cpu_s"]))
 
 
 def shares_builds(one: Suite, other: Suite) -> bool:
