@@ -64,7 +64,13 @@ CASES = [
     *(
         Case(vl.index.IVF, {"metric": metric, **more}, exhaustive=False)
         for metric in ("cosine", "ip", "l2")
-        for more in ({}, {"n_lists": 5})
+        for more in (
+            {},
+            {"n_lists": 5},
+            {"n_lists": 5, "dtype": "float16", "spill": False},
+            {"n_lists": 5, "dtype": "int8", "code": "int4"},
+            {"rerank": False},
+        )
     ),
     *(
         Case(vl.index.Graph, {"metric": metric, **more}, exhaustive=False)

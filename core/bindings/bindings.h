@@ -19,5 +19,6 @@ void bind_floats(nanobind::module_& m);
 void bind_index(nanobind::module_& m);
 void bind_graph(nanobind::module_& m);
 void bind_answers(nanobind::module_& m);
+void bind_lists(nanobind::module_& m);
 
 }  // namespace vl

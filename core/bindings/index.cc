@@ -15,7 +15,6 @@
 #include "bindings/bindings.h"
 #include "bindings/rows.h"
 #include "index/exact.h"
-#include "index/lists.h"
 #include "index/scoring.h"
 #include "index/screen.h"
 #include "simd/panel.h"
@@ -83,64 +82,6 @@ nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms,
   return nb::make_tuple(owned(std::move(positions), {n, width}),
                         owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
 }
-
-// A screen in the order of inverted lists. What a file says is checked here, once.
-class ListsHolder {
- public:
-  ListsHolder(nb::object screen, IntVector order, IntVector starts, FloatMatrix centroids)
-      : owner_(std::move(screen)), order_(std::move(order)), starts_(std::move(starts)) {
-    const auto places = static_cast<std::int64_t>(order_.shape(0));
-    const auto n_lists = static_cast<std::int64_t>(starts_.shape(0)) - 1;
-    const Screen* codes = nb::cast<const ScreenHolder&>(owner_).screen.get();
-    require(codes->shape().n == places, "screen: one place an entry of order expected");
-    bool good = n_lists >= 0 && starts_.data()[0] == 0 && starts_.data()[n_lists] == places;
-    for (std::int64_t i = 0; good && i < n_lists; ++i) {
-      const std::int64_t start = starts_.data()[i];
-      good = start <= starts_.data()[i + 1] && start % (2 * kPanelRows) == 0;
-    }
-    require(good, "starts: ascending multiples of 32 from 0 to the number of places expected");
-    for (std::int64_t i = 0; i < places; ++i) largest_ = std::max(largest_, order_.data()[i]);
-    for (std::int64_t i = 0; i < places; ++i)
-      require(order_.data()[i] >= -1, "order: rows from 0 on, or -1, expected");
-    require(static_cast<std::int64_t>(centroids.shape(0)) == n_lists &&
-                static_cast<std::int64_t>(centroids.shape(1)) == codes->shape().dim,
-            "centroids: one a list, of the rows' dimension, expected");
-    lists_ =
-        std::make_unique<Lists>(*codes, order_.data(), starts_.data(), n_lists, centroids.data());
-  }
-
-  nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms, AnyMatrix queries,
-                   std::int64_t n_probes, float gap, double caution, std::int64_t k,
-                   std::optional<ByteVector> mask, std::optional<IntVector> ties,
-                   std::optional<int> n_jobs) const {
-    static const char* const metrics[] = {"cosine", "ip", "l2"};
-    const ScreenShape& shape = lists_->screen().shape();
-    const ExactQuery query = exact_query(
-        rows, norms, nullptr, metrics[static_cast<int>(shape.metric)], queries, mask, ties, n_jobs);
-    require(shape.dim == query.rows.dim && largest_ < query.rows.n, "lists: made for other rows");
-    require(k >= 0, "k: must not be negative");
-    require(n_probes >= 0 && gap >= 0.0F && caution >= 0.0, "probing: must not be negative");
-    const auto n = static_cast<std::size_t>(query.n_queries);
-    const auto width = static_cast<std::size_t>(k);
-    std::vector<std::int64_t> positions(n * width);
-    std::vector<double> scores(n * width);
-    std::vector<std::int64_t> counts(n);
-    {
-      const nb::gil_scoped_release release;
-      lists_->search(query, {n_probes, gap, caution}, k, positions.data(), scores.data(),
-                     counts.data());
-    }
-    return nb::make_tuple(owned(std::move(positions), {n, width}),
-                          owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
-  }
-
- private:
-  nb::object owner_;
-  IntVector order_;
-  IntVector starts_;
-  std::unique_ptr<Lists> lists_;
-  std::int64_t largest_ = -1;
-};
 
 nb::tuple range(const RowsView& rows, std::optional<DoubleVector> norms, const ScreenHolder* screen,
                 const std::string& metric, AnyMatrix queries, DoubleVector threshold,
@@ -269,12 +210,6 @@ ScreenHolder build_screen(const RowsView& rows, std::optional<DoubleVector> norm
   return holder;
 }
 
-template <class T>
-nb::ndarray<nb::numpy, const T> view_of(const T* data, std::initializer_list<std::size_t> shape,
-                                        nb::handle owner) {
-  return nb::ndarray<nb::numpy, const T>(data, shape, owner);
-}
-
 nb::dict screen_arrays(nb::handle_t<ScreenHolder> self) {
   const Screen& s = *nb::cast<const ScreenHolder&>(self).screen;
   const auto rows = static_cast<std::size_t>(s.padded_rows());
@@ -301,25 +236,6 @@ nb::dict screen_arrays(nb::handle_t<ScreenHolder> self) {
                                s.shape().largest_norm};
   out["shape"] = owned(std::move(shape), {6});
   return out;
-}
-
-template <class T, int N>
-const T* array_named(const nb::dict& arrays, const char* name,
-                     std::initializer_list<std::int64_t> shape) {
-  using Array = nb::ndarray<const T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
-  Array array;
-  if (!arrays.contains(name) || !nb::try_cast<Array>(arrays[name], array, false)) {
-    throw Error(ErrorKind::kFormat,
-                std::string("screen: array '") + name + "' is missing or of another type");
-  }
-  std::size_t axis = 0;
-  for (const std::int64_t extent : shape) {
-    if (static_cast<std::int64_t>(array.shape(axis++)) != extent) {
-      throw Error(ErrorKind::kFormat,
-                  std::string("screen: array '") + name + "' has another shape");
-    }
-  }
-  return array.data();
 }
 
 ScreenHolder open_screen(const nb::dict& arrays) {
@@ -398,13 +314,6 @@ void bind_index(nb::module_& m) {
       .def_prop_ro("head_dims",
                    [](const ScreenHolder& s) { return s.screen->shape().head_groups * 4; })
       .def_prop_ro("nbytes", [](const ScreenHolder& s) { return s.screen->bytes(); });
-  nb::class_<ListsHolder>(m, "Lists", "A screen in the order of inverted lists.")
-      .def(nb::init<nb::object, IntVector, IntVector, FloatMatrix>(), "screen"_a, "order"_a,
-           "starts"_a, "centroids"_a)
-      .def("search", &ListsHolder::search, "rows"_a, "norms"_a.none(), "queries"_a, "n_probes"_a,
-           "gap"_a, "caution"_a, "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
-           "n_jobs"_a = nb::none(),
-           "(positions, scores, counts) of the k best within each query's probed lists.");
   m.def("exact_search", &search, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "queries"_a, "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
         "n_jobs"_a = nb::none(), "(positions, scores, counts) of the true k best.");

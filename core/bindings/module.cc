@@ -14,4 +14,5 @@ NB_MODULE(_core, m) {
   vl::bind_index(m);
   vl::bind_graph(m);
   vl::bind_answers(m);
+  vl::bind_lists(m);
 }

@@ -105,4 +105,29 @@ inline const double* norms_of(const std::optional<DoubleVector>& norms, const Ro
   return norms->data();
 }
 
+template <class T>
+nb::ndarray<nb::numpy, const T> view_of(const T* data, std::initializer_list<std::size_t> shape,
+                                        nb::handle owner) {
+  return nb::ndarray<nb::numpy, const T>(data, shape, owner);
+}
+
+// An array of a file, by name, checked.
+template <class T, int N>
+const T* array_named(const nb::dict& arrays, const char* name,
+                     std::initializer_list<std::int64_t> shape) {
+  using Array = nb::ndarray<const T, nb::ndim<N>, nb::c_contig, nb::device::cpu>;
+  Array array;
+  if (!arrays.contains(name) || !nb::try_cast<Array>(arrays[name], array, false)) {
+    throw Error(ErrorKind::kFormat,
+                std::string("array '") + name + "' is missing or of another type");
+  }
+  std::size_t axis = 0;
+  for (const std::int64_t extent : shape) {
+    if (static_cast<std::int64_t>(array.shape(axis++)) != extent) {
+      throw Error(ErrorKind::kFormat, std::string("array '") + name + "' has another shape");
+    }
+  }
+  return array.data();
+}
+
 }  // namespace vl

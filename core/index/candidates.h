@@ -74,6 +74,9 @@ class Candidates {
   // Scores rows exactly at once, without a fast path before.
   void add_exact(const std::int64_t* rows, std::int64_t n, const Scorer& scorer);
   void absorb(Candidates& other);
+  // Moves out the rows that may still be among the best: their scores are the caller's work, and
+  // none were settled here.
+  void drain(std::vector<std::int64_t>& rows);
   // Settles all and sorts best first.
   std::vector<Scored>& finish(const Scorer& scorer);
 

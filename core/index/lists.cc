@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <vector>
 
 #include "base/aligned.h"
-#include "base/errors.h"
 #include "base/threads.h"
 #include "index/candidates.h"
-#include "index/screen_queries.h"
+#include "index/lists_probes.h"
+#include "index/lists_queries.h"
+#include "simd/levels.h"
 #include "simd/panel.h"
 
 namespace vl {
@@ -21,270 +21,350 @@ namespace {
 constexpr std::int64_t kMostQueries = 4096;  // of a block: their candidates stay in memory
 constexpr std::int64_t kPair = 2 * kPanelRows;
 constexpr std::size_t kRoom = 16;  // thresholds rise early: a query meets few rows in all
-constexpr int kBlock = 12;  // queries that kernels take at once; a block that is a third full is
-                            // faster than queries one by one
+constexpr int kBlock = 12;   // queries that kernels take at once; a block that is a third full is
+                             // faster than queries one by one
+constexpr int kGroup = 192;  // queries whose heads stay in the first-level cache
+constexpr std::size_t kFirst = 32;  // heads that a query's first list is completed for at once
+constexpr double kNone = -std::numeric_limits<double>::infinity();
+constexpr std::int64_t kHits = 8192;  // pairs that the head left before they are completed
 
 // Queries of a list, side by side as the kernels want them.
 class Group {
  public:
-  Group(const Screen& screen, std::int64_t n_queries)
-      : most_(static_cast<int>(
-            std::min<std::int64_t>(ScreenQueries::per_sweep(screen),
-                                   (n_queries + kQueryPad - 1) / kQueryPad * kQueryPad))),
-        row_bytes_(screen.rotated_dim()),
-        scratch_(most_),
-        codes_(static_cast<std::size_t>(most_ * row_bytes_)),
-        start_(most_),
-        rest_start_(most_),
-        rest_weight_(most_),
-        tail_(most_),
-        bias_(most_) {
+  explicit Group(std::int64_t head)
+      : row_bytes_(head), codes_(static_cast<std::size_t>(kGroup * head)) {
     std::fill_n(codes_.data(), codes_.size(), std::int8_t{0});
   }
 
-  int most() const { return most_; }
-  ScreenScratch& scratch() { return scratch_; }
-  std::int64_t query(std::size_t i) const { return members_[i]; }
-
-  void gather(const ScreenQueries& all, const std::int64_t* members, int n) {
-    members_ = members;
-    for (int i = 0; i < n; ++i) {
-      const PanelQueries one = all.panel_queries(members[i], 1);
-      std::memcpy(codes_.data() + i * row_bytes_, one.codes, static_cast<std::size_t>(row_bytes_));
-      const auto at = static_cast<std::size_t>(i);
-      start_[at] = *one.start;
-      rest_start_[at] = *one.rest_start;
-      rest_weight_[at] = *one.rest_weight;
-      tail_[at] = *one.tail;
-      if (one.bias != nullptr) bias_[at] = *one.bias;
-    }
-    const int padded = std::min(most_, (n + 2 * kQueryPad - 1) / kQueryPad * kQueryPad);
-    std::fill(scratch_.limits.begin() + n, scratch_.limits.begin() + padded,
-              std::numeric_limits<float>::infinity());
-    queries_.row_bytes = row_bytes_;
-    queries_.codes = codes_.data();
-    queries_.n = n % kBlock < kBlock / 3 ? n : std::min(most_, (n / kBlock + 1) * kBlock);
-    queries_.start = start_.data();
-    queries_.rest_start = rest_start_.data();
-    queries_.rest_weight = rest_weight_.data();
-    queries_.tail = tail_.data();
-    queries_.bias = all.panel_pair(0).bias != nullptr ? bias_.data() : nullptr;
-    queries_.limit = scratch_.limits.data();
-    queries_.survivor_values = scratch_.survivor_values.data();
-    queries_.survivors = scratch_.survivors.data();
+  // `plus` is the query's factor of the term that the head's bound adds to a row's product.
+  void put(int i, const std::int8_t* codes, std::int32_t start, float plus, float limit) {
+    std::memcpy(codes_.data() + i * row_bytes_, codes, static_cast<std::size_t>(row_bytes_));
+    start_[i] = start;
+    plus_[i] = plus;
+    limit_[i] = limit;
   }
-  const PanelQueries& queries() const { return queries_; }
+  float plus(int i) const { return plus_[i]; }
+
+  PanelQueries queries(int n, bool with_plus) {
+    const int padded = std::min(kGroup, (n + 2 * kQueryPad - 1) / kQueryPad * kQueryPad);
+    std::fill(limit_ + n, limit_ + padded, std::numeric_limits<float>::infinity());
+    PanelQueries queries;
+    queries.row_bytes = row_bytes_;
+    queries.codes = codes_.data();
+    queries.n = n % kBlock < kBlock / 3 ? n : std::min(kGroup, (n / kBlock + 1) * kBlock);
+    queries.start = start_;
+    queries.bias = with_plus ? plus_ : nullptr;
+    queries.limit = limit_;
+    return queries;
+  }
 
  private:
-  int most_;
   std::int64_t row_bytes_;
-  ScreenScratch scratch_;
   AlignedBuffer<std::int8_t> codes_;
-  std::vector<std::int32_t> start_, rest_start_;
-  std::vector<float> rest_weight_, tail_, bias_;
-  PanelQueries queries_;
-  const std::int64_t* members_ = nullptr;
-};
-
-// Running maxima that compilers keep in vector registers; std::max_element follows one.
-float largest_of(const float* values, std::int64_t n) {
-  constexpr int kWidth = 16;
-  float most[kWidth];
-  std::fill_n(most, kWidth, values[0]);
-  std::int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) {
-    for (int j = 0; j < kWidth; ++j) most[j] = values[i + j] > most[j] ? values[i + j] : most[j];
-  }
-  for (; i < n; ++i) most[0] = std::max(most[0], values[i]);
-  return *std::max_element(most, most + kWidth);
-}
-
-// The lists that each of some queries probes: those of query q at [starts[q], starts[q + 1]).
-struct Probes {
-  struct Probe {
-    std::int32_t list;
-    std::int32_t phase;  // in which it is visited: nearest lists set thresholds for the others
-  };
-  static constexpr int kPhases = 3;
-  std::vector<std::int64_t> starts{0};
-  std::vector<Probe> probes;
-
-  void add(const float* nearness, std::int64_t n_lists, std::int64_t n_probes, float gap) {
-    const float top = largest_of(nearness, n_lists);
-    const auto nearest = std::find(nearness, nearness + n_lists, top) - nearness;
-    float least = top - gap;
-    if (n_probes > 0) least = nth(nearness, n_lists, n_probes);
-    const float near = top - 0.5F * (top - least);
-    probes.push_back({static_cast<std::int32_t>(nearest), 0});
-    for (std::int64_t j = 0; j < n_lists; ++j) {
-      if (nearness[j] >= least && j != nearest)
-        probes.push_back({static_cast<std::int32_t>(j), nearness[j] >= near ? 1 : 2});
-    }
-    starts.push_back(static_cast<std::int64_t>(probes.size()));
-  }
-
- private:
-  // The n-th largest value; the smallest where there are no more.
-  float nth(const float* values, std::int64_t n_values, std::int64_t n) {
-    copy_.assign(values, values + n_values);
-    const auto at = copy_.begin() + (std::min(n, n_values) - 1);
-    std::nth_element(copy_.begin(), at, copy_.end(), std::greater<>());
-    return *at;
-  }
-  std::vector<float> copy_;
+  std::int32_t start_[kGroup] = {};
+  float plus_[kGroup] = {};
+  float limit_[kGroup] = {};
 };
 
 // A block of queries, searched by one thread.
 class Block {
  public:
-  Block(const Lists& lists, const ExactQuery& query, std::int64_t first, std::int64_t n)
+  Block(const Lists& lists, const ExactQuery& query, const Probing& probing, std::int64_t first,
+        std::int64_t n)
       : lists_(lists),
+        codes_(lists.codes()),
+        shape_(codes_.shape()),
+        arrays_(codes_.arrays()),
         query_(query),
+        probing_(probing),
         n_(n),
-        screen_(lists.screen()),
         values_(static_cast<const float*>(query.queries) + first * query.rows.dim),
-        queries_(screen_, values_, n, 1),
-        group_(screen_, n),
-        candidates_(static_cast<std::size_t>(n)) {
+        queries_(codes_, lists.rotation(), values_, n, probing.caution >= 1.0, shape_.final),
+        probes_(n, shape_.n_lists),
+        group_(shape_.head),
+        enough_(std::min<std::int64_t>(kHits, 512 * n)),
+        hits_(
+            static_cast<std::size_t>(enough_ + std::min<std::int64_t>(kGroup, n + kBlock) * kPair)),
+        sorted_(hits_.size()),
+        candidates_(static_cast<std::size_t>(n)),
+        guesses_(static_cast<std::size_t>(n), kNone) {
+    for (std::int64_t list = 0; list < shape_.n_lists; ++list) {
+      const BlockMaxima& one = arrays_.maxima[list];
+      overall_.reach = std::max(overall_.reach, one.reach);
+      overall_.error = std::max(overall_.error, one.error);
+      overall_.bias = std::max(overall_.bias, one.bias);
+    }
     scorers_.reserve(static_cast<std::size_t>(n));
     for (std::int64_t q = 0; q < n; ++q) {
       scorers_.emplace_back(query.rows, query.norms, query.metric, values_ + q * query.rows.dim);
     }
   }
 
-  void search(const Probing& probing, std::int64_t k) {
-    caution_ = probing.caution;
-    for (std::int64_t q = 0; q < n_; ++q) at(q).start_top(k, query_.ties, value_scale(q), kRoom);
-    choose(probing);
-    for (int phase = 0; phase < Probes::kPhases; ++phase) sweep(phase);
+  void search(std::int64_t k) {
+    k_ = static_cast<std::size_t>(k);
+    for (std::int64_t q = 0; q < n_; ++q)
+      at(q).start_top(k, shape_.final ? nullptr : query_.ties, value_scale(q), kRoom);
+    choose();
+    probes_.each_list([&](std::int64_t list, const std::int64_t* members, std::int64_t n) {
+      for (std::int64_t i = 0; i < n; i += kGroup) {
+        members_ = members + i;
+        sweep(list, static_cast<int>(std::min<std::int64_t>(kGroup, n - i)));
+      }
+    });
   }
 
-  const std::vector<Scored>& finish(std::int64_t q) { return at(q).finish(scorer(q)); }
+  // Best first; fewer than k where the guess hid rows that belong there.
+  const std::vector<Scored>& finish(std::int64_t q) {
+    return shape_.final ? finish_coded(q) : at(q).finish(scorer(q));
+  }
+  bool guessed_wrong(std::int64_t q, const std::vector<Scored>& best) const {
+    const double guess = guesses_[static_cast<std::size_t>(q)];
+    return guess > kNone && (best.size() < k_ || best[k_ - 1].score < guess);
+  }
 
  private:
+  struct Hit {
+    std::int32_t place;
+    float value;
+  };
+
+  void tighten(std::int64_t q) {
+    if (at(q).tighten() && !shape_.final) at(q).settle(scorer(q));
+  }
+
+  // Scores of what the codes decode to: candidates are places, and the rotated query is at hand.
+  const std::vector<Scored>& finish_coded(std::int64_t q) {
+    at(q).drain(places_);
+    best_.clear();
+    row_.resize(static_cast<std::size_t>(shape_.rotated()));
+    const float* u = queries_.rotated(q);
+    for (const std::int64_t place : places_) {
+      codes_.decode(place, row_.data());
+      double sum = 0.0;
+      for (std::int64_t j = 0; j < shape_.rotated(); ++j) {
+        const double y = row_[static_cast<std::size_t>(j)];
+        const double x = u[j];
+        sum += l2() ? -(x - y) * (x - y) : x * y;
+      }
+      if (query_.metric == Metric::kCosine)
+        sum = std::clamp(sum / scorer(q).query_norm(), -1.0, 1.0);
+      const std::int64_t row = arrays_.order[place];
+      best_.push_back({sum, query_.ties != nullptr ? query_.ties[row] : row, row});
+    }
+    const std::size_t keep = std::min(k_, best_.size());
+    std::partial_sort(best_.begin(), best_.begin() + static_cast<std::ptrdiff_t>(keep), best_.end(),
+                      better);
+    best_.resize(keep);
+    return best_;
+  }
+
   Candidates& at(std::int64_t q) { return candidates_[static_cast<std::size_t>(q)]; }
   const Scorer& scorer(std::int64_t q) const { return scorers_[static_cast<std::size_t>(q)]; }
+  bool l2() const { return query_.metric == Metric::kL2; }
 
   ValueScale value_scale(std::int64_t q) const {
     ValueScale scale;
     const double square = queries_.terms(q).square;
     if (query_.metric == Metric::kCosine) scale.multiply = std::sqrt(square);
-    if (query_.metric == Metric::kL2) scale.add = square;
-    scale.absolute = caution_ * queries_.slack(q);
+    if (l2()) scale.add = square;
+    scale.absolute = queries_.slack(q, overall_, probing_.caution);
     return scale;
   }
 
-  float limit(std::int64_t q, const BlockMaxima& maxima) {
-    const double room = at(q).threshold() - caution_ * queries_.slack(q, maxima);
-    return static_cast<float>(room / queries_.terms(q).step);
+  // In terms of values; the score is kept.
+  double guess(std::int64_t q, float reference) {
+    if (probing_.guess == kNone) return kNone;
+    const double norm = scorer(q).query_norm();
+    double score = reference;
+    if (query_.metric == Metric::kCosine) score = score / norm + probing_.guess;
+    if (query_.metric == Metric::kIp) score += probing_.guess * norm;
+    if (l2()) score += probing_.guess - norm * norm;
+    guesses_[static_cast<std::size_t>(q)] = score;
+    const ValueScale scale = value_scale(q);
+    return score * scale.multiply + scale.add;
   }
 
-  void choose(const Probing& probing) {
+  void choose() {
     Turn::Scratch scratch = lists_.scratch();
     for (std::int64_t first = 0; first < n_; first += kTurnRows) {
       const auto n = static_cast<int>(std::min<std::int64_t>(kTurnRows, n_ - first));
       lists_.nearness(values_ + first * query_.rows.dim, n, scratch);
       for (int i = 0; i < n; ++i) {
-        double gap = probing.gap;
-        if (query_.metric != Metric::kL2) gap *= scorer(first + i).query_norm();
-        probes_.add(scratch.out.data() + i * lists_.stride(), lists_.n_lists(), probing.n_probes,
-                    static_cast<float>(gap));
+        double gap = probing_.gap;
+        if (!l2()) gap *= scorer(first + i).query_norm();
+        const float reference = probes_.add(scratch.out.data() + i * lists_.stride(),
+                                            probing_.n_probes, static_cast<float>(gap));
+        at(first + i).raise(guess(first + i, reference));
       }
     }
   }
 
-  // Visits the lists of one phase, list by list.
-  void sweep(int phase) {
-    const auto n_lists = static_cast<std::size_t>(lists_.n_lists());
-    ends_.assign(n_lists + 1, 0);
-    for (const Probes::Probe& probe : probes_.probes) {
-      if (probe.phase == phase) ++ends_[static_cast<std::size_t>(probe.list) + 1];
-    }
-    for (std::size_t i = 0; i < n_lists; ++i) ends_[i + 1] += ends_[i];
-    members_.resize(static_cast<std::size_t>(ends_[n_lists]));
-    for (std::int64_t q = 0; q < n_; ++q) {
-      const std::int64_t* starts = probes_.starts.data() + q;
-      for (std::int64_t i = starts[0]; i < starts[1]; ++i) {
-        const Probes::Probe& probe = probes_.probes[static_cast<std::size_t>(i)];
-        if (probe.phase != phase) continue;
-        members_[static_cast<std::size_t>(ends_[static_cast<std::size_t>(probe.list)]++)] = q;
-      }
-    }
-    std::int64_t begin = 0;
-    for (std::size_t list = 0; list < n_lists; ++list) {
-      const std::int64_t end = ends_[list];
-      const auto number = static_cast<std::int64_t>(list);
-      for (; begin < end; begin += group_.most()) {
-        const auto n = static_cast<int>(std::min<std::int64_t>(group_.most(), end - begin));
-        group_.gather(queries_, members_.data() + begin, n);
-        sweep_list(lists_.start(number), lists_.start(number + 1), n);
-      }
-      begin = end;
-    }
+  // What the head of a row must reach.
+  float limit_of(std::int64_t q, const BlockMaxima& maxima) {
+    const ListTerms& terms = queries_.terms(q);
+    double room = at(q).threshold() - queries_.slack(q, maxima, probing_.caution);
+    const double reach = probing_.reach * terms.tail;
+    if (l2()) room -= reach * reach;
+    return static_cast<float>(room / terms.step);
   }
 
-  // Offers the places [place, last) to the n queries of the group.
-  void sweep_list(std::int64_t place, std::int64_t last, int n) {
-    while (place < last) {
-      poll_interrupt();
-      const std::int64_t block = place / kScreenBlock;
-      const std::int64_t end = std::min(last, (block + 1) * kScreenBlock);
-      const BlockMaxima& maxima = screen_.blocks()[block];
-      for (int i = 0; i < n; ++i) {
-        const auto index = static_cast<std::size_t>(i);
-        group_.scratch().limits[index] = limit(group_.query(index), maxima);
-      }
-      for (; place < end; place += kPair) sweep_pair(place, maxima);
+  // Offers a list's places to n queries from members_ on.
+  void sweep(std::int64_t list, int n) {
+    poll_interrupt();
+    const BlockMaxima& maxima = arrays_.maxima[list];
+    const bool with_rest = shape_.rest() > 0;
+    for (int i = 0; i < n; ++i) {
+      const std::int64_t q = members_[i];
+      const ListTerms& terms = queries_.terms(q);
+      const double plus = l2() ? 1.0 : probing_.reach * terms.tail * (1.0 + 0x1p-22);
+      group_.put(i, queries_.head(q), terms.start, static_cast<float>(plus / terms.step),
+                 limit_of(q, maxima));
     }
+    const PanelQueries queries = group_.queries(n, l2() || with_rest);
+    const auto groups = static_cast<int>(shape_.head / kGroupBytes);
+    const float* plus = l2() ? arrays_.bias : arrays_.tail;
+    std::int64_t n_hits = 0;
+    for (std::int64_t place = arrays_.starts[list]; place < arrays_.starts[list + 1];
+         place += kPair) {
+      PanelPair pair;
+      pair.data = arrays_.head + place * shape_.head;
+      pair.scale = arrays_.scale + place;
+      pair.bias = plus + place;
+      PanelHit* out = hits_.data() + n_hits;
+      const std::int64_t more = panel_kernels().filter_int8(queries, pair, groups, 0, out);
+      for (std::int64_t h = 0; h < more; ++h) {
+        out[h].row += static_cast<std::uint32_t>(place);
+        // The rest is visited in no order the hardware foresees; it arrives during the sweep.
+        const std::uint8_t* rest = arrays_.rest + out[h].row * shape_.rest_bytes();
+        for (std::int64_t byte = 0; byte < shape_.rest_bytes(); byte += 64)
+          __builtin_prefetch(rest + byte);
+      }
+      n_hits += more;
+      if (n_hits >= enough_) {
+        complete(list, n, n_hits);
+        n_hits = 0;
+      }
+    }
+    complete(list, n, n_hits);
   }
 
-  void sweep_pair(std::int64_t place, const BlockMaxima& maxima) {
-    const ScreenShape& shape = screen_.shape();
-    ScreenScratch& scratch = group_.scratch();
-    const std::int64_t n_hits =
-        panel_kernels().filter_int8(group_.queries(), queries_.panel_pair(place), shape.head_groups,
-                                    shape.groups - shape.head_groups, scratch.hits.data());
+  // Adds the rest to hits of the heads, query by query.
+  void complete(std::int64_t list, int n, std::int64_t n_hits) {
+    if (n_hits == 0) return;
+    std::int32_t ends[kGroup + 1] = {};
+    for (std::int64_t h = 0; h < n_hits; ++h) ++ends[hits_[static_cast<std::size_t>(h)].query + 1];
+    for (int i = 0; i < n; ++i) ends[i + 1] += ends[i];
     for (std::int64_t h = 0; h < n_hits; ++h) {
-      const PanelHit& hit = scratch.hits[static_cast<std::size_t>(h)];
-      if (place + hit.row >= shape.n) continue;
-      const std::int64_t row = lists_.row_at(place + hit.row);
+      const PanelHit& hit = hits_[static_cast<std::size_t>(h)];
+      sorted_[static_cast<std::size_t>(ends[hit.query]++)] = {static_cast<std::int32_t>(hit.row),
+                                                              hit.value};
+    }
+    std::int32_t begin = 0;
+    for (int i = 0; i < n; ++i) {
+      if (ends[i] > begin) complete_query(list, i, sorted_.data() + begin, ends[i] - begin);
+      begin = ends[i];
+    }
+  }
+
+  void complete_query(std::int64_t list, int i, const Hit* hits, std::int64_t n) {
+    const std::int64_t q = members_[i];
+    chosen_.clear();
+    for (std::int64_t h = 0; h < n; ++h) {
+      const std::int32_t place = hits[h].place;
+      const std::int32_t row = arrays_.order[place];
       if (row < 0) continue;
+      if (arrays_.other != nullptr && arrays_.other[place] != -1) {
+        const std::int32_t other = arrays_.other[place];
+        if (!probes_.looked_at_in(q, list, other < 0 ? -2 - other : other)) continue;
+      }
       if (query_.mask != nullptr && query_.mask[row] == 0) continue;
-      const std::int64_t q = group_.query(hit.query);
-      if (!at(q).add(row, static_cast<double>(hit.value) * queries_.terms(q).step)) continue;
-      if (at(q).tighten()) at(q).settle(scorer(q));
-      scratch.limits[hit.query] = limit(q, maxima);
+      chosen_.push_back(hits[h]);
+    }
+    std::size_t done = 0;
+    if (chosen_.size() > kFirst && at(q).threshold() == kNone && k_ <= kFirst / 2) {
+      // Nothing is known yet: the best heads set a threshold that rules out most of the others.
+      const auto cut = chosen_.begin() + static_cast<std::ptrdiff_t>(kFirst);
+      std::nth_element(chosen_.begin(), cut, chosen_.end(),
+                       [](const Hit& a, const Hit& b) { return a.value > b.value; });
+      add(q, i, chosen_.data(), kFirst);
+      tighten(q);
+      const float limit = limit_of(q, arrays_.maxima[list]);
+      const auto end =
+          std::remove_if(cut, chosen_.end(), [&](const Hit& hit) { return hit.value < limit; });
+      chosen_.erase(end, chosen_.end());
+      done = kFirst;
+    }
+    add(q, i, chosen_.data() + done, chosen_.size() - done);
+  }
+
+  // Completes hits of one query and adds them to its candidates.
+  void add(std::int64_t q, int i, const Hit* hits, std::size_t count) {
+    if (count == 0) return;
+    const ListTerms& terms = queries_.terms(q);
+    const bool with_rest = shape_.rest() > 0;
+    if (with_rest) {
+      products_.resize(std::max(products_.size(), count));
+      places_.resize(std::max(places_.size(), count));
+      for (std::size_t j = 0; j < count; ++j) places_[j] = hits[j].place;
+      level_kernels().dot[plane_kind(shape_.rest_bits)][0](
+          arrays_.rest, shape_.rest_bytes(), places_.data(), static_cast<std::int64_t>(count),
+          shape_.rest(), queries_.rest(q), products_.data());
+    }
+    const auto step = static_cast<float>(terms.step);
+    const auto rest_step = static_cast<float>(terms.rest_step);
+    const float zero = codes_.shift() * terms.rest_sum;
+    const float plus = group_.plus(i) * step;
+    for (std::size_t j = 0; j < count; ++j) {
+      const std::int32_t place = hits[j].place;
+      float value = hits[j].value * step;
+      if (with_rest) {
+        const float tail = arrays_.tail[place];
+        value -= l2() ? 0.25F * tail * tail : plus * tail;
+        value += rest_step * arrays_.rest_scale[place] * (static_cast<float>(products_[j]) - zero);
+      }
+      const std::int64_t what = shape_.final ? place : arrays_.order[place];
+      if (at(q).add(what, static_cast<double>(value))) tighten(q);
     }
   }
 
   const Lists& lists_;
+  const ListCodes& codes_;
+  const ListShape& shape_;
+  const ListArrays& arrays_;
   const ExactQuery& query_;
+  const Probing& probing_;
   std::int64_t n_;
-  const Screen& screen_;
   const float* values_;
-  ScreenQueries queries_;
-  Group group_;
-  double caution_ = 1.0;
+  ListQueries queries_;
   Probes probes_;
+  Group group_;
+  BlockMaxima overall_{0, 0, 0, 0};
+  std::int64_t enough_;  // hits
+  std::vector<PanelHit> hits_;
+  std::vector<Hit> sorted_;
+  std::size_t k_ = 0;
   std::vector<Candidates> candidates_;
+  std::vector<double> guesses_;  // scores
   std::vector<Scorer> scorers_;
-  std::vector<std::int64_t> ends_;
-  std::vector<std::int64_t> members_;
+  const std::int64_t* members_ = nullptr;
+  std::vector<Hit> chosen_;
+  std::vector<Scored> best_;  // of codes that are final
+  std::vector<float> row_;
+  std::vector<std::int64_t> places_;
+  std::vector<std::int32_t> products_;
 };
 
 }  // namespace
 
-Lists::Lists(const Screen& screen, const std::int64_t* order, const std::int64_t* starts,
-             std::int64_t n_lists, const float* centroids)
-    : screen_(screen),
-      order_(order),
-      starts_(starts),
-      n_lists_(n_lists),
-      turn_(centroids, n_lists, screen.shape().dim,
-            std::vector<float>(static_cast<std::size_t>(screen.shape().dim)).data()) {
-  if (screen.shape().metric != Metric::kL2) return;
-  for (std::int64_t j = 0; j < n_lists; ++j) {
-    const double norm = vector_norm(centroids + j * screen.shape().dim, screen.shape().dim);
+Lists::Lists(const ListCodes& codes, const float* centroids)
+    : codes_(codes),
+      turn_(centroids, codes.shape().n_lists, codes.shape().dim,
+            std::vector<float>(static_cast<std::size_t>(codes.shape().dim)).data()),
+      rotation_(codes.arrays().rotation, codes.shape().rotated(), codes.shape().dim,
+                std::vector<float>(static_cast<std::size_t>(codes.shape().dim)).data()) {
+  if (codes.shape().metric != Metric::kL2) return;
+  for (std::int64_t j = 0; j < n_lists(); ++j) {
+    const double norm = vector_norm(centroids + j * codes.shape().dim, codes.shape().dim);
     squares_.push_back(static_cast<float>(norm * norm));
   }
 }
@@ -294,7 +374,7 @@ void Lists::nearness(const float* queries, int n, Turn::Scratch& scratch) const 
   if (squares_.empty()) return;
   for (int i = 0; i < n; ++i) {
     float* out = scratch.out.data() + i * stride();
-    for (std::int64_t j = 0; j < n_lists_; ++j)
+    for (std::int64_t j = 0; j < n_lists(); ++j)
       out[j] = 2.0F * out[j] - squares_[static_cast<std::size_t>(j)];
   }
 }
@@ -305,23 +385,33 @@ void Lists::search(const ExactQuery& query, const Probing& probing, std::int64_t
   std::fill_n(positions, n_queries * k, std::int64_t{-1});
   std::fill_n(scores, n_queries * k, -std::numeric_limits<double>::infinity());
   std::fill_n(counts, n_queries, std::int64_t{0});
-  if (k == 0 || n_queries == 0 || n_lists_ == 0) return;
+  if (k == 0 || n_queries == 0 || n_lists() == 0) return;
   const int n_jobs = resolve_jobs(query.n_jobs);
   const std::int64_t share = (n_queries + n_jobs - 1) / n_jobs;
   const std::int64_t size = std::clamp<std::int64_t>(share, 1, kMostQueries);
   parallel_for((n_queries + size - 1) / size, n_jobs, [&](std::int64_t task, int) {
     const std::int64_t first = task * size;
     const std::int64_t n = std::min(size, n_queries - first);
-    Block block(*this, query, first, n);
-    block.search(probing, k);
+    const auto keep = [&](std::int64_t q, const std::vector<Scored>& best) {
+      for (std::size_t i = 0; i < best.size(); ++i) {
+        positions[q * k + static_cast<std::int64_t>(i)] = best[i].row;
+        scores[q * k + static_cast<std::int64_t>(i)] = best[i].score;
+      }
+      counts[q] = static_cast<std::int64_t>(best.size());
+    };
+    Block block(*this, query, probing, first, n);
+    block.search(k);
+    Probing plain = probing;
+    plain.guess = kNone;
     for (std::int64_t q = 0; q < n; ++q) {
       const std::vector<Scored>& best = block.finish(q);
-      const std::int64_t at = (first + q) * k;
-      for (std::size_t i = 0; i < best.size(); ++i) {
-        positions[at + static_cast<std::int64_t>(i)] = best[i].row;
-        scores[at + static_cast<std::int64_t>(i)] = best[i].score;
+      if (!block.guessed_wrong(q, best)) {
+        keep(first + q, best);
+        continue;
       }
-      counts[first + q] = static_cast<std::int64_t>(best.size());
+      Block again(*this, query, plain, first + q, 1);
+      again.search(k);
+      keep(first + q, again.finish(0));
     }
   });
 }

@@ -3,7 +3,7 @@
 
     L(q) = the p lists whose centroids are nearest to q,   answer = top k of { x : l(x) in L(q) },
 
-exact within L(q): int8 codes propose under a proven bound, float64 scores decide.
+within which codes propose and float64 scores decide.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from vectorloom import _core
 from vectorloom.errors import FormatError, ParameterError, VectorloomError
 from vectorloom.estimator import check_choice, check_count
 from vectorloom.index.answer import Found, few_positions, for_each_mask, top
+from vectorloom.index.coded_store import CodedStore, read_coded
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import Hits
-from vectorloom.index.lists import InvertedLists
+from vectorloom.index.lists import InvertedLists, Layout, Probing
 from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
-from vectorloom.index.stored import read_screen, read_store
+from vectorloom.index.stored import read_store
 from vectorloom.io.container import Container, register_loader
 
 KIND = "index.ivf"
 #: Fewer rows than this are searched whole as fast.
 MIN_ROWS = 4096
+_LISTS = 1.4  # times sqrt(n); more are slower to build, and no faster in batches
 DEFAULT_RECALL = 0.95
-_SCREEN = "lists.screen."
+_LARGEST = 1e15  # norm of a row
+_CODES = "lists.codes."
 
 
 class IVF(RowIndex):
@@ -45,8 +48,19 @@ class IVF(RowIndex):
     metric : {"cosine", "ip", "l2"}, default="cosine"
         ``"l2"`` is the squared Euclidean distance.
     n_lists : int or None, default=None
-        Groups of rows. None takes 2 sqrt(n), and none below 4,096 rows, which are searched whole.
+        Groups of rows. None takes 1.4 sqrt(n), and none below 4,096 rows, which are searched whole.
         A number needs four rows a list; until there are so many, all are searched whole.
+    dtype : {"float32", "float16", "bfloat16", "int8"}, default="float32"
+        How rows are kept for the final scores; see `Exact` for what each rounds.
+    rerank : bool, default=True
+        False keeps the codes alone: a quarter of the memory or less. A row is then what its code
+        decodes to, in scores and in `get`; `dtype` is not used.
+    code : {"int8", "int4"} or None, default=None
+        Of a row. "int8" is a byte a dimension; "int4" is half a byte for all but the leading
+        directions. None takes "int8" where rows are kept as well and "int4" where they are not.
+    spill : bool or None, default=None
+        Put each row into a second list too. The same recall then takes a third to a half fewer
+        rows, and the codes twice the memory. None does so where rows are kept.
     n_jobs : int or None, default=None
         Threads; None and -1 take all that the process is allowed.
     random_state : int, default=0
@@ -106,7 +120,7 @@ class IVF(RowIndex):
     >>> x = np.random.default_rng(0).standard_normal((5000, 16), dtype=np.float32)
     >>> index = vl.index.IVF().fit(x)
     >>> index.n_lists_
-    141
+    99
     >>> index.search(x[:2], k=1).ids
     array([[0],
            [1]])
@@ -118,11 +132,19 @@ class IVF(RowIndex):
         self,
         metric: str = "cosine",
         n_lists: int | None = None,
+        dtype: str = "float32",
+        rerank: bool = True,
+        code: str | None = None,
+        spill: bool | None = None,
         n_jobs: int | None = None,
         random_state: int = 0,
     ) -> None:
         self.metric = metric
         self.n_lists = n_lists
+        self.dtype = dtype
+        self.rerank = rerank
+        self.code = code
+        self.spill = spill
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -205,10 +227,10 @@ class IVF(RowIndex):
             n_probes = 0 if nprobe is None else min(nprobe, len(lists))
             if exact or wanted == 1.0:
                 n_probes = len(lists)
-            gap = lists.gap_for(wanted)
+            probing = lists.probing(n_probes, wanted, k)
 
             def one(part: slice, mask: Mask) -> Found:
-                return _probed(store, lists, packed[part], n_probes, gap, width, mask, n_jobs)
+                return _probed(store, lists, packed[part], probing, width, mask, n_jobs)
 
             return for_each_mask(one, len(packed), width, masks)
 
@@ -221,29 +243,49 @@ class IVF(RowIndex):
         if self.n_lists is not None:
             check_count("n_lists", self.n_lists)
         check_count("random_state", self.random_state, at_least=0)
-        return "float32"
+        check_choice("dtype", self.dtype, ("float32", "float16", "bfloat16", "int8"))
+        if self.code is not None:
+            check_choice("code", self.code, ("int8", "int4"))
+        for name in ("rerank", "spill"):
+            value = getattr(self, name)
+            if not isinstance(value, bool) and not (name == "spill" and value is None):
+                raise ParameterError(f"{name} must be True or False; got {value!r}.")
+        return self.dtype if self.rerank else "float32"
 
     def _new_store(self, dim: int, ids: NDArray[Any]) -> RowStore:
-        return RowStore("float32", self.metric, dim, no_ids_like(ids), None)
+        if not self.rerank:
+            return CodedStore(self.metric, dim, no_ids_like(ids))
+        return RowStore(self.dtype, self.metric, dim, no_ids_like(ids), None)
+
+    @property
+    def _layout(self) -> Layout:
+        code = self.code or ("int8" if self.rerank else "int4")
+        spill = self.rerank if self.spill is None else self.spill
+        return Layout(spill, 8 if code == "int8" else 4, not self.rerank)
 
     def _adopt(self, store: RowStore, n_jobs: int | None) -> None:
         lists = self._trained(store, n_jobs)
+        _settle(store, lists)
         self._store, self._lists = store, lists
 
     def _trained(self, store: RowStore, n_jobs: int | None) -> InvertedLists | None:
         n_lists = self.n_lists
         if n_lists is None:
-            n_lists = 0 if store.n < MIN_ROWS else round(2.0 * float(np.sqrt(store.n)))
+            n_lists = 0 if store.n < MIN_ROWS else round(_LISTS * float(np.sqrt(store.n)))
         if n_lists == 0 or store.n < 4 * n_lists:
             return None
-        return InvertedLists.train(store, n_lists, self.random_state, n_jobs)
+        norms = store.row_norms
+        if norms is not None and norms.max() > _LARGEST:  # squares would leave float32
+            return None
+        return InvertedLists.train(store, n_lists, self._layout, self.random_state, n_jobs)
 
-    def _ready(self, n_jobs: int | None) -> InvertedLists | None:
+    def _ready(self, n_jobs: int | None, *, everything: bool = False) -> InvertedLists | None:
         """Return lists that are fit to be searched, None where all rows are better searched."""
         if self._lists is None:
             self._lists = self._trained(self._store, n_jobs)
         if self._lists is not None:
-            self._lists = self._lists.current(self._store, n_jobs)
+            self._lists = self._lists.current(self._store, n_jobs, everything=everything)
+            _settle(self._store, self._lists)
         return self._lists
 
     def _compacted(self, keep: NDArray[np.int64]) -> None:
@@ -255,7 +297,7 @@ class IVF(RowIndex):
         lists = self._lists
         if lists is None:
             return {"lists": 0.0}
-        sizes = np.bincount(lists.labels, minlength=len(lists)).astype(np.float64)
+        sizes = lists.sizes().astype(np.float64)
         return {
             "lists": float(len(lists)),
             "rows a list": float(sizes.mean()),
@@ -286,35 +328,42 @@ class IVF(RowIndex):
         return twin
 
     def _more(self) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
-        lists = self._ready(None)
-        if lists is None or lists.screen is None or self._store.n != self._store.n_live:
+        lists = self._ready(None, everything=not self.rerank)
+        if lists is None or lists.core is None or self._store.n != self._store.n_live:
             return {"listed": False}, {}
         arrays: dict[str, NDArray[Any]] = {
             "lists.centroids": lists.centroids,
-            "lists.labels": lists.labels,
             "lists.gaps": lists.gaps,
-            "lists.order": lists.order,
-            "lists.starts": lists.starts,
+            "lists.reaches": lists.reaches,
+            "lists.guess": np.array([lists.guess]),
         }
-        codes = lists.screen.arrays()
-        arrays |= {_SCREEN + name: array for name, array in codes.items()}
+        arrays |= {_CODES + name: array for name, array in lists.core.arrays().items()}
         return {"listed": True}, arrays
 
     @classmethod
     def _from_container(cls, file: Container) -> IVF:
         index = cls(**file.meta["params"])
-        store = read_store(file, index._stored_kind(), index.metric, None)
+        kind = index._stored_kind()
+        if index.rerank:
+            store = read_store(file, kind, index.metric, None)
+        else:
+            store = read_coded(file, index.metric)
         index._store = store
         index._lists = _read_lists(file, store) if file.meta["listed"] else None
+        _settle(store, index._lists)
         return index
+
+
+def _settle(store: RowStore, lists: InvertedLists | None) -> None:
+    if isinstance(store, CodedStore) and lists is not None:
+        store.settle(lists)
 
 
 def _probed(
     store: RowStore,
     lists: InvertedLists,
     queries: NDArray[Any],
-    n_probes: int,
-    gap: float,
+    probing: Probing,
     k: int,
     mask: Mask,
     n_jobs: int | None,
@@ -322,7 +371,7 @@ def _probed(
     """Search the probed lists and the rows behind them; all rows where these hold too few."""
     if few_positions(store, mask) is not None:
         return top(store, queries, k, mask, n_jobs)
-    positions, scores, counts = lists.search(store, queries, n_probes, gap, k, mask, n_jobs)
+    positions, scores, counts = lists.search(store, queries, probing, k, mask, n_jobs)
     if lists.n_listed < store.n:
         positions, scores, counts = _with_tail(
             store, lists.n_listed, queries, (positions, scores, counts), mask, n_jobs
@@ -347,7 +396,7 @@ def _with_tail(
     norms = store.row_norms
     k = found[0].shape[1]
     at, more, _ = _core.exact_search(
-        _core.Rows(store.values[start : store.n], "float32"),
+        _tail_rows(store, start),
         None if norms is None else norms[start:],
         None,
         store.metric,
@@ -366,6 +415,14 @@ def _with_tail(
     return positions, scores, (positions >= 0).sum(axis=1)
 
 
+def _tail_rows(store: RowStore, start: int) -> _core.Rows:
+    """Return the view of the positions from `start` on."""
+    offset = store.n_coded if isinstance(store, CodedStore) else 0
+    part = slice(start - offset, store.n - offset)
+    scales = None if store.scales is None else store.scales[part]
+    return _core.Rows(store.values[part], store.kind, scales)
+
+
 def checked_recall(recall: Any) -> float:
     """Return a recall that was asked for, refused unless above 0 and up to 1."""
     if isinstance(recall, bool) or not isinstance(recall, int | float | np.floating):
@@ -377,19 +434,19 @@ def checked_recall(recall: Any) -> float:
 
 def _read_lists(file: Container, store: RowStore) -> InvertedLists:
     centroids = file.array("lists.centroids", "<f4", (None, store.dim))
-    n_lists = len(centroids)
-    labels = file.array("lists.labels", "<i4", (None,))
     gaps = file.array("lists.gaps", "<f8", (None,))
-    order = file.array("lists.order", "<i8", (None,))
-    starts = file.array("lists.starts", "<i8", (n_lists + 1,))
-    screen = read_screen(file, _SCREEN, len(order))
-    lists = InvertedLists(store.metric, centroids, labels, gaps)
+    reaches = file.array("lists.reaches", "<f8", (2, None))
+    guess = file.array("lists.guess", "<f8", (1,))
+    arrays = {
+        name[len(_CODES) :]: array for name, array in file.arrays.items() if name.startswith(_CODES)
+    }
     try:
-        lists.attach(screen, order, starts)
-    except VectorloomError as error:
+        lists = InvertedLists.stored(
+            store.metric, centroids, gaps, reaches, float(guess[0]), arrays
+        )
+    except (VectorloomError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{file.path}: the lists cannot be used ({error}).") from error
-    bad = len(labels) > store.n or (order.size and order.max() >= store.n)
-    if bad or n_lists == 0 or (labels.size and not 0 <= labels.min() <= labels.max() < n_lists):
+    if len(centroids) == 0 or lists.n_listed > store.n:
         raise FormatError(f"{file.path}: the lists do not fit the rows.")
     return lists
 

@@ -1,85 +1,143 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inverted lists: rows grouped around centroids, coded list by list, and probed nearest first.
 
-A row x belongs to the list l(x) of its nearest centroid. With nearness(q, j) as in the core
-(core/index/lists.h) a query q finds its true neighbour x just when
+A row x stands in the list of its nearest centroid and in a second one (core/index/lists_assign.h).
+With nearness(q, j) and its mean of five N(q) as in the core (core/index/lists.h) a query q finds
+its true neighbour x just when one of x's lists j has
 
-    g(q, x) = (max_j nearness(q, j) - nearness(q, l(x))) / |q|  <=  gap        (l2: without |q|)
+    g(q, x) = (N(q) - nearness(q, j)) / |q|  <=  gap                      (l2: without |q|)
 
 and the share of true neighbours found is the distribution function of g. Its quantiles are measured
 with rows of the index as queries, themselves left out, and kept: gap = quantile(recall). Their
 standard error is that of a share of `TRIALS` queries, below 0.01 at a recall of 0.95.
+
+In the same way the reach of core/index/lists_codes.h is a quantile: that of the smallest reach
+under which the head of a true neighbour's code keeps it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.index.screen import build_screen
+from vectorloom.index.lists_rotation import Rotation
 from vectorloom.index.store import RowStore
 
 #: Queries of the calibration, and neighbours of each.
 TRIALS = 512
 NEIGHBOURS = 10
-_PLACES = 32  # rows of two panels, which kernels take together
+_REFERENCE = 5  # centroids of N(q)
 _POINTS = 64  # training rows a centroid
 _ITERATIONS = 10
 # Of the error of codes, that lists are searched under; see core/index/lists.h.
-_DEVIATIONS = 7.0
+_DEVIATIONS = 5.0
+# What an asked recall may lose to the head's bound, as a share of what it may miss; and what a
+# search of so many lists may lose to it.
+_REACH_SHARE = 0.1
+_REACH_LOSS = 1e-3
+# Share of queries that are searched again because the guess of their k-th score was too high.
+_WRONG_GUESSES = 0.02
 # Rows that came after the lists were coded are scanned by every query until they are this many, or
 # this share of the others: coding all again costs about as much as 2,000 scans of so many.
 _TAIL_ROWS = 4096
 _TAIL_SHARE = 0.125
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What is kept of a row: in how many lists it stands, and how its code is made.
+
+    Attributes
+    ----------
+    spill : bool
+        Whether rows stand in a second list as well.
+    rest_bits : int
+        Of the code after the head, 8 or 4.
+    final : bool
+        Whether codes are all that is kept.
+    """
+
+    spill: bool = True
+    rest_bits: int = 8
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Probing:
+    """How lists are searched; core/index/lists.h has the terms."""
+
+    n_probes: int = 0
+    gap: float = 0.0
+    reach: float = 1.0
+    guess: float = -np.inf
+
+
 class InvertedLists:
-    """Centroids, the list of each position, and the codes of the rows in the order of lists.
+    """Centroids, the lists of each position, and the codes of the rows in the order of lists.
 
     Parameters
     ----------
     metric : {"cosine", "ip", "l2"}
     centroids : ndarray of shape (n_lists, dim), float32
-    labels : ndarray of shape (n_listed,), int32
-        Of the store's first positions; rows behind them are not in lists yet.
+    rotation : Rotation
+        Of the codes.
+    places : (labels, others) or None
+        The list of each of the store's first positions, int32, and its second one, -1 for none, or
+        None where rows stand in one list. Dropped once rows are coded.
     gaps : ndarray of float64
         g of true neighbours, ascending; empty before `calibrate`.
+    reaches : ndarray of shape (2, m), float64
+        Smallest reaches of true neighbours, ascending: to be kept as the tenth, and as the first.
+    guess : float
+        Of the k-th score; see core/index/lists.h.
     """
 
     def __init__(
         self,
         metric: str,
         centroids: NDArray[np.float32],
-        labels: NDArray[np.int32],
+        rotation: Rotation,
+        places: tuple[NDArray[np.int32], NDArray[np.int32] | None] | None,
         gaps: NDArray[np.float64],
+        reaches: NDArray[np.float64],
+        guess: float = -np.inf,
     ) -> None:
         self.metric = metric
         self.centroids = centroids
-        self.labels = labels
+        self.rotation = rotation
+        self.places = places
         self.gaps = gaps
-        self.screen: _core.Screen | None = None
-        self.order: NDArray[np.int64] = np.empty(0, np.int64)
-        self.starts: NDArray[np.int64] = np.zeros(1, np.int64)
-        self._core: _core.Lists | None = None
+        self.reaches = reaches
+        self.guess = guess
+        self.n_listed = 0 if places is None else len(places[0])
+        self.core: _core.Lists | None = None
 
     @classmethod
-    def train(cls, store: RowStore, n_lists: int, seed: int, n_jobs: int | None) -> InvertedLists:
+    def train(
+        cls, store: RowStore, n_lists: int, layout: Layout, seed: int, n_jobs: int | None
+    ) -> InvertedLists:
         """Return lists of all positions of a store, calibrated.
 
         Parameters
         ----------
         store : RowStore
-            Of float32 rows.
+            Of float rows.
         n_lists : int
+        layout : Layout
         seed : int
         n_jobs : int or None
         """
+        rng = np.random.default_rng(seed)
         rows = directions(store, slice(0, store.n))
-        centroids, labels, *_ = _core.kmeans(
-            rows,
+        few = min(store.n, _POINTS * n_lists)
+        sample = rows if few == store.n else rows[np.sort(rng.choice(store.n, few, replace=False))]
+        centroids, *_ = _core.kmeans(
+            sample,
             n_lists,
             "k-means++",
             _ITERATIONS,
@@ -89,89 +147,183 @@ class InvertedLists:
             max_points_per_centroid=_POINTS,
             n_jobs=n_jobs,
         )
-        lists = cls(store.metric, centroids, labels.astype(np.int32), np.empty(0, np.float64))
+        places = _core.assign_lists(rows, centroids, layout.spill, n_jobs=n_jobs)
+        rotation = Rotation.fit(store, layout.rest_bits, layout.final)
+        nothing = np.empty(0, np.float64)
+        lists = cls(store.metric, centroids, rotation, places, nothing, np.empty((2, 0)))
         lists.code(store, n_jobs)
         lists.calibrate(store, seed, n_jobs)
+        return lists
+
+    @classmethod
+    def stored(
+        cls,
+        metric: str,
+        centroids: NDArray[np.float32],
+        gaps: NDArray[np.float64],
+        reaches: NDArray[np.float64],
+        guess: float,
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> InvertedLists:
+        """Return lists that were coded before; `arrays` as the core gives them."""
+        core = _core.Lists.open(dict(arrays), centroids)
+        _, head, rest_bits, _, final = (int(number) for number in arrays["shape"])
+        rotation = Rotation(arrays["rotation"], head, rest_bits, arrays.get("center"), bool(final))
+        lists = cls(metric, centroids, rotation, None, gaps, reaches, guess)
+        lists.core = core
+        lists.n_listed = int(np.max(arrays["order"], initial=-1)) + 1
         return lists
 
     def __len__(self) -> int:
         return len(self.centroids)
 
     @property
-    def n_listed(self) -> int:
-        """Positions that are in lists."""
-        return len(self.labels)
-
-    @property
     def nbytes(self) -> int:
         """Bytes held."""
-        arrays = (self.centroids, self.labels, self.gaps, self.order, self.starts)
-        screen = 0 if self.screen is None else self.screen.nbytes
-        return int(sum(array.nbytes for array in arrays) + screen)
+        arrays = [self.centroids, self.gaps, self.reaches, *(self.places or ())]
+        codes = 0 if self.core is None else self.core.nbytes
+        return int(sum(array.nbytes for array in arrays if array is not None) + codes)
 
     # ---- change --------------------------------------------------------------------------------
 
+    def standing(self) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """Return the list of each listed position, and its second one."""
+        if self.places is not None:
+            return self.places
+        assert self.core is not None
+        arrays = self.core.arrays()
+        order, starts, other = arrays["order"], arrays["starts"], arrays.get("other")
+        at = np.flatnonzero(order >= 0)
+        lists = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(starts))
+        if other is not None:
+            at = at[other[at] >= -1]  # below: the place in a second list
+        labels = np.zeros(self.n_listed, np.int32)
+        labels[order[at]] = lists[at]
+        if other is None:
+            return labels, None
+        others = np.full(self.n_listed, -1, np.int32)
+        others[order[at]] = other[at]
+        return labels, others
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Return how many rows have each list as their nearest."""
+        return np.bincount(self.standing()[0], minlength=len(self))
+
     def compacted(self, keep: NDArray[np.int64]) -> InvertedLists:
         """Return the lists, not coded, of a store that holds these ascending positions alone."""
-        labels = self.labels[keep[: np.searchsorted(keep, self.n_listed)]]
-        return InvertedLists(self.metric, self.centroids, labels, self.gaps)
+        labels, others = self.standing()
+        kept = keep[: np.searchsorted(keep, self.n_listed)]
+        return self._with(labels[kept], None if others is None else others[kept])
 
-    def current(self, store: RowStore, n_jobs: int | None) -> InvertedLists:
-        """Return lists fit to search the store: these, or new ones with its last rows in them."""
+    def current(
+        self, store: RowStore, n_jobs: int | None, *, everything: bool = False
+    ) -> InvertedLists:
+        """Return lists fit to search the store: these, or new ones with its last rows in them.
+
+        With `everything` no row is left out of them.
+        """
         tail = store.n - self.n_listed
-        few = tail <= max(_TAIL_ROWS, _TAIL_SHARE * self.n_listed)
-        if self._core is not None and few:
+        few = tail == 0 if everything else tail <= max(_TAIL_ROWS, _TAIL_SHARE * self.n_listed)
+        if self.core is not None and few:
             return self
-        labels = self.labels
+        labels, others = self.standing()
         if tail:
-            new, _ = _core.assign(
-                directions(store, slice(self.n_listed, store.n)), self.centroids, n_jobs
+            rows = directions(store, slice(self.n_listed, store.n))
+            new, second = _core.assign_lists(
+                rows, self.centroids, others is not None, n_jobs=n_jobs
             )
-            labels = np.concatenate([labels, new.astype(np.int32)])
-        lists = InvertedLists(self.metric, self.centroids, labels, self.gaps)
+            labels = np.concatenate([labels, new])
+            others = None if others is None else np.concatenate([others, second])
+        lists = self._with(labels, others)
         lists.code(store, n_jobs)
         return lists
 
+    def _with(self, labels: NDArray[np.int32], others: NDArray[np.int32] | None) -> InvertedLists:
+        return InvertedLists(
+            self.metric,
+            self.centroids,
+            self.rotation,
+            (labels, others),
+            self.gaps,
+            self.reaches,
+            self.guess,
+        )
+
     def code(self, store: RowStore, n_jobs: int | None) -> None:
         """Code the rows in lists, list by list."""
-        order, starts = _places(self.labels, len(self))
         norms = store.row_norms
         assert norms is not None  # rows are floats
-        screen = build_screen(
+        labels, others = self.standing()
+        self.core = _core.Lists.build(
             store.rows_before(self.n_listed),
             norms[: self.n_listed],
             self.metric,
-            n_jobs,
-            order=order,
+            self.centroids,
+            labels,
+            others,
+            self.rotation.matrix,
+            self.rotation.error,
+            self.rotation.head,
+            self.rotation.rest_bits,
+            self.rotation.final,
+            center=self.rotation.center,
+            n_jobs=n_jobs,
         )
-        self.attach(screen, order, starts)
-
-    def attach(
-        self, screen: _core.Screen, order: NDArray[np.int64], starts: NDArray[np.int64]
-    ) -> None:
-        """Adopt codes that were made before."""
-        self._core = _core.Lists(screen, order, starts, self.centroids)
-        self.screen, self.order, self.starts = screen, order, starts
+        self.places = None
 
     def calibrate(self, store: RowStore, seed: int, n_jobs: int | None) -> None:
-        """Measure how far from the nearest list true neighbours are, on a sample of the rows."""
+        """Measure on a sample of the rows where their true neighbours are."""
         n = self.n_listed
         sample = np.sort(np.random.default_rng(seed).choice(n, min(TRIALS, n), replace=False))
-        queries = store.values[sample]
+        queries = store.decoded(sample)
         k = min(NEIGHBOURS + 1, n)
-        positions, _, _ = self.search(store, queries, len(self), 0.0, k, None, n_jobs)
+        if k == 1:
+            return
+        everything = Probing(n_probes=len(self))
+        positions, scores, _ = self.search(store, queries, everything, k, None, n_jobs)
         own = positions == sample[:, None]
         own[~own.any(axis=1), -1] = True  # duplicates crowded it out; the last one goes instead
         neighbours = positions[~own].reshape(len(sample), k - 1)
         nearness = _core.matmul(queries, self.centroids, n_jobs).astype(np.float64)
         if self.metric == "l2":
             nearness = 2.0 * nearness - np.einsum("ij,ij->i", self.centroids, self.centroids)
-        there = np.take_along_axis(nearness, self.labels[neighbours].astype(np.int64), axis=1)
-        gaps = nearness.max(axis=1)[:, None] - there
+        labels, others = self.standing()
+        there = np.take_along_axis(nearness, labels[neighbours].astype(np.int64), axis=1)
+        if others is not None:
+            second = others[neighbours].astype(np.int64)
+            more = np.take_along_axis(nearness, np.maximum(second, 0), axis=1)
+            there = np.where(second < 0, there, np.maximum(there, more))
+        best = -np.sort(-nearness, axis=1)[:, :_REFERENCE]
+        gaps = best.mean(axis=1)[:, None] - there
+        gaps[there >= best[:, :1]] = 0.0  # the nearest list is always probed
         norms = store.norms
         if self.metric != "l2" and norms is not None:
             gaps /= np.maximum(norms[sample], np.finfo(np.float64).tiny)[:, None]
+        gaps = np.maximum(gaps, 0.0)
+        if self.rotation.final:
+            gaps[~self._among_the_nearest(store, sample, queries, neighbours, n_jobs)] = np.inf
         self.gaps = np.sort(gaps, axis=None)
+        if k > NEIGHBOURS:
+            last = scores[~own].reshape(len(sample), k - 1)[:, -1]
+            self.guess = _low_guess(self.metric, last, best.mean(axis=1), queries)
+        rows = store.decoded(neighbours.ravel()).reshape(*neighbours.shape, -1)
+        self.reaches = self.rotation.reaches(queries, rows, self.metric)
+
+    def _among_the_nearest(
+        self,
+        store: RowStore,
+        sample: NDArray[np.int64],
+        queries: NDArray[np.float32],
+        neighbours: NDArray[np.int64],
+        n_jobs: int | None,
+    ) -> NDArray[np.bool_]:
+        """Return which neighbours by codes are so by the rows that came: others no gap can find."""
+        k = neighbours.shape[1] + 1
+        args = (store.metric, queries, k, None, None, n_jobs)
+        truth, _, _ = _core.exact_search(store.rows, store.row_norms, None, *args)
+        truth = np.where(truth == sample[:, None], -1, truth)
+        among: NDArray[np.bool_] = (neighbours[:, :, None] == truth[:, None, :]).any(axis=2)
+        return among
 
     # ---- searching -----------------------------------------------------------------------------
 
@@ -183,30 +335,57 @@ class InvertedLists:
         aim = recall + 0.1 * (1.0 - recall)
         return float(self.gaps[min(len(self.gaps), int(np.ceil(aim * len(self.gaps)))) - 1])
 
+    def reach_for(self, recall: float | None, k: int) -> float:
+        """Return the reach that loses next to nothing of this recall, or at all."""
+        loss = _REACH_LOSS if recall is None else _REACH_SHARE * (1.0 - recall)
+        sorted_reaches = self.reaches[0 if k >= NEIGHBOURS else 1]
+        m = len(sorted_reaches)
+        if not m:
+            return 1.0
+        return float(sorted_reaches[min(m, int(np.ceil((1.0 - loss) * m))) - 1])
+
+    def probing(self, n_probes: int, recall: float, k: int) -> Probing:
+        """Return how to search.
+
+        Parameters
+        ----------
+        n_probes : int
+            Lists to probe; 0 asks for the recall instead.
+        recall : float
+        k : int
+        """
+        return Probing(
+            n_probes=n_probes,
+            gap=self.gap_for(recall),
+            reach=self.reach_for(None if n_probes else recall, k),
+            guess=self.guess if k <= NEIGHBOURS else -np.inf,
+        )
+
     def search(
         self,
         store: RowStore,
         queries: NDArray[np.float32],
-        n_probes: int,
-        gap: float,
+        probing: Probing,
         k: int,
         mask: NDArray[np.uint8] | None,
         n_jobs: int | None,
     ) -> Any:
         """Return positions, scores and counts of the k best within the probed lists.
 
-        `n_probes` lists are probed, or those within `gap` where it is 0. With all of them the
-        answer is proven exact.
+        With all lists probed the answer is proven exact.
         """
-        assert self._core is not None  # current() saw to it
-        whole = n_probes >= len(self)
-        return self._core.search(
-            store.rows,
-            store.row_norms,
+        assert self.core is not None  # current() saw to it
+        whole = probing.n_probes >= len(self)
+        final = self.rotation.final
+        return self.core.search(
+            None if final else store.rows,
+            None if final else store.row_norms,
             queries,
-            n_probes,
-            gap,
+            probing.n_probes,
+            probing.gap,
             1.0 if whole else min(1.0, _DEVIATIONS / float(np.sqrt(store.dim))),
+            1.0 if whole else probing.reach,
+            -np.inf if whole or mask is not None else probing.guess,
             k,
             mask,
             store.ids.tie_keys(),
@@ -214,9 +393,26 @@ class InvertedLists:
         )
 
 
+def _low_guess(
+    metric: str, last: NDArray[Any], reference: NDArray[Any], queries: NDArray[np.float32]
+) -> float:
+    """Return what the score of a tenth neighbour is rarely below, in the terms of the core."""
+    norms = np.linalg.norm(queries.astype(np.float64), axis=1)
+    norms = np.maximum(norms, np.finfo(np.float64).tiny)
+    if metric == "cosine":
+        above = last - reference / norms
+    elif metric == "ip":
+        above = (last - reference) / norms
+    else:
+        above = last - (reference - norms**2)
+    return float(np.quantile(above, _WRONG_GUESSES))
+
+
 def directions(store: RowStore, part: slice) -> NDArray[np.float32]:
     """Return rows as centroids see them: of unit length under cosine."""
-    rows: NDArray[np.float32] = store.values[part]
+    positions = np.arange(*part.indices(store.n))
+    whole = store.kind == "float32" and len(store.values) >= store.n
+    rows: NDArray[np.float32] = store.values[part] if whole else store.decoded(positions)
     norms = store.norms
     if store.metric != "cosine" or norms is None or len(rows) == 0:
         return rows
@@ -224,16 +420,3 @@ def directions(store: RowStore, part: slice) -> NDArray[np.float32]:
     if np.abs(own - 1.0).max() < 1e-5:
         return rows
     return (rows / own[:, None]).astype(np.float32)
-
-
-def _places(labels: NDArray[np.int32], n_lists: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the position at each place, -1 for none, and the first place of each list."""
-    counts = np.bincount(labels, minlength=n_lists)
-    starts = np.zeros(n_lists + 1, np.int64)
-    np.cumsum(-(-counts // _PLACES) * _PLACES, out=starts[1:])
-    by_list = np.argsort(labels, kind="stable")
-    first = np.cumsum(counts) - counts
-    sorted_labels = labels[by_list]
-    order = np.full(int(starts[-1]), -1, np.int64)
-    order[starts[sorted_labels] + np.arange(len(labels)) - first[sorted_labels]] = by_list
-    return order, starts

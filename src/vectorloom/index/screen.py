@@ -75,7 +75,7 @@ def build_screen(
         norms,
         metric,
         rotation,
-        _distance_to_orthonormal(rotation[:dim]),
+        distance_to_orthonormal(rotation[:dim]),
         head,
         center=center,
         n_jobs=n_jobs,
@@ -106,8 +106,8 @@ def random_rotation(dim: int) -> NDArray[np.float64]:
     return q * signs
 
 
-def _distance_to_orthonormal(rotation: FloatArray) -> float:
-    """Bound of the spectral norm of P - O, O the orthonormal matrix nearest to P.
+def distance_to_orthonormal(rotation: FloatArray) -> float:
+    """Return a bound of the spectral norm of P - O, O the orthonormal matrix nearest to P.
 
     With singular values s of P, ||P - O|| = max |s - 1| <= max |s**2 - 1| = ||P P' - 1|| <= its
     Frobenius norm; the last factor covers the rounding of this very computation.

@@ -92,7 +92,7 @@ def read_store(file: Container, kind: str, metric: str, policy: str | None) -> R
     meta = file.meta
     n = check_count("n", meta["n"], at_least=0)
     dim = check_count("dim", meta["dim"])
-    store = RowStore(kind, metric, dim, _read_ids(file, n), policy)
+    store = RowStore(kind, metric, dim, read_ids(file, n), policy)
     stored: np.dtype[Any] = STORED[kind]
     width = store.values.shape[1]
     store.values = file.array("values", stored.newbyteorder("<").str, (n, width))
@@ -108,7 +108,8 @@ def read_store(file: Container, kind: str, metric: str, policy: str | None) -> R
     return store
 
 
-def _read_ids(file: Container, n: int) -> IntIds | StrIds:
+def read_ids(file: Container, n: int) -> IntIds | StrIds:
+    """Return the ids of `n` rows of a file."""
     ascending = file.meta["ascending"] is True
     if file.meta["ids"] == "int64":
         return IntIds(file.array("ids", "<i8", (n,)), ascending)
