@@ -119,7 +119,8 @@ class GraphHolder {
                    const std::string& metric, float radius, FloatMatrix queries, std::int64_t k,
                    std::int64_t effort, float reach, std::optional<ByteVector> mask,
                    std::int64_t n_matches, std::int64_t budget, std::optional<IntVector> ties,
-                   std::optional<IntVector> without, std::optional<int> n_jobs) const {
+                   std::optional<IntVector> without, bool on_disk,
+                   std::optional<int> n_jobs) const {
     const Points points = points_of(view, norms, metric, radius);
     fits(points);
     require(static_cast<std::int64_t>(queries.shape(1)) == points.rows().dim,
@@ -144,6 +145,7 @@ class GraphHolder {
     query.effort = effort;
     query.reach = reach;
     query.budget = budget;
+    query.on_disk = on_disk;
     query.n_jobs = n_jobs.value_or(0);
     const std::size_t n = queries.shape(0);
     const auto width = static_cast<std::size_t>(k);
@@ -328,7 +330,7 @@ void bind_graph(nb::module_& m) {
       .def("search", &GraphHolder::search, "rows"_a, "norms"_a.none(), "metric"_a, "radius"_a,
            "queries"_a, "k"_a, "effort"_a, "reach"_a = 0.0F, "mask"_a = nb::none(),
            "n_matches"_a = 0, "budget"_a = 0, "ties"_a = nb::none(), "without"_a = nb::none(),
-           "n_jobs"_a = nb::none(),
+           "on_disk"_a = false, "n_jobs"_a = nb::none(),
            "Positions, scores and counts; a count is -1 beyond the budget.")
       .def("insert", &GraphHolder::insert, "rows"_a, "norms"_a.none(), "metric"_a, "radius"_a,
            "first"_a, "alpha"_a = 1.1F, "n_jobs"_a = nb::none(), "Takes rows in, from `first` on.")

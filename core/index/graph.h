@@ -113,6 +113,7 @@ struct GraphQuery {
   const std::int64_t* without = nullptr;  // a node a query that is not there; null: none
   std::int64_t effort = 0;
   float reach = 0.0F;       // of distances, not squared; 0: go on until the buffer is opened
+  bool on_disk = false;     // rows may have to be read: all of a group are asked for at once
   std::int64_t budget = 0;  // nodes scored after which to give up; 0: none
   int n_jobs = 0;
 };

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/mapped.h"
 #include "base/threads.h"
 #include "index/graph_walk.h"
 #include "index/scoring.h"
@@ -140,6 +141,10 @@ void Graph::check_rows(const Points& points, const GraphQuery& query, const void
       }
     }
     const auto n = static_cast<std::int64_t>(worker.rows.size());
+    for (std::int64_t i = 0; query.on_disk && i < n; ++i) {
+      will_need(points.rows().row(worker.rows[static_cast<std::size_t>(i)]),
+                points.rows().stride());
+    }
     worker.scores.resize(worker.rows.size());
     scorer.score(worker.rows.data(), n, worker.scores.data());
     const bool full = static_cast<std::int64_t>(found.size()) >= k;

@@ -223,6 +223,19 @@ def test_files_copies_and_pickles_answer_alike(tmp_path: Path) -> None:
     assert "more 39" in again.search(rows_of(19, 40), 4540, exact=True).ids[0]
 
 
+def test_rows_left_on_disk_give_the_same_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, queries = rows_of(1, 4200), rows_of(17, 30)
+    index = Graph("l2", exact_below=1).fit(x)
+    index.save(tmp_path / "a.vl")
+    monkeypatch.setattr("vectorloom.index.proximity.available_memory", lambda: x.nbytes)
+    opened = vl.open(tmp_path / "a.vl")
+    assert opened._graph.on_disk
+    same(opened.search(queries, 10), index.search(queries, 10))
+    same(opened.search(queries, 10, exact=True), index.search(queries, 10, exact=True))
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

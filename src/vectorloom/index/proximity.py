@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import FormatError, VectorloomError
+from vectorloom.index.memory import available_memory
 from vectorloom.index.screen import principal_directions, random_rotation
 from vectorloom.index.store import RowStore
 from vectorloom.io.container import Container
@@ -35,6 +36,8 @@ _MOST_LINES = 8
 _VARIANCE = 0.9
 _SAMPLE = 16_384
 _ALPHA = 1.1
+# Rows of a file that are more than this share of the memory left are read when they are needed.
+_SHARE_OF_MEMORY = 0.5
 
 
 class Space:
@@ -105,6 +108,8 @@ class ProximityGraph:
         What they found.
     n_rows : int
         Rows of the store that are in the graph: the first ones.
+    on_disk : bool, default=False
+        The rows are a file's that memory may not hold: those to be scored are asked for together.
     """
 
     def __init__(
@@ -115,6 +120,7 @@ class ProximityGraph:
         reaches: NDArray[np.float64],
         recalls: NDArray[np.float64],
         n_rows: int,
+        on_disk: bool = False,
     ) -> None:
         self.core = core
         self.space = space
@@ -123,6 +129,7 @@ class ProximityGraph:
         self.recalls = recalls
         self.n_rows = n_rows
         self.n_built = n_rows
+        self.on_disk = on_disk
         self._known: dict[tuple[float, int], float | None] = {}
 
     @classmethod
@@ -221,6 +228,7 @@ class ProximityGraph:
             budget,
             store.ids.tie_keys(),
             without,
+            self.on_disk,
             n_jobs,
         )
 
@@ -333,7 +341,7 @@ class ProximityGraph:
 
     @classmethod
     def from_file(cls, file: Container, meta: Mapping[str, Any], store: RowStore) -> ProximityGraph:
-        """Return the graph that a file holds, mapped.
+        """Return the graph that a file holds: mapped, or in memory where the rows fill that.
 
         Raises
         ------
@@ -349,6 +357,7 @@ class ProximityGraph:
         )
         reaches = file.array("graph.reaches", "<f8", (None,))
         recalls = file.array("graph.recalls", "<f8", (len(reaches), len(RANKS)))
+        on_disk = _beyond_memory(store.values.nbytes)
         n_rows, radius = int(meta["n_rows"]), float(meta["radius"])
         arrays = {
             name: file.arrays["graph." + name]
@@ -358,10 +367,10 @@ class ProximityGraph:
         if not 0 <= n_rows <= store.n:
             raise FormatError(f"{file.path}: the graph does not fit the rows.")
         try:
-            core = cls._opened(arrays, space, n_rows)
+            core = cls._opened(arrays, space, n_rows, copy=on_disk)
         except (VectorloomError, TypeError, ValueError) as error:
             raise FormatError(f"{file.path}: the graph cannot be used ({error}).") from error
-        return cls(core, space, radius, reaches, recalls, n_rows)
+        return cls(core, space, radius, reaches, recalls, n_rows, on_disk)
 
     @staticmethod
     def _opened(
@@ -384,6 +393,12 @@ class ProximityGraph:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.core = self._opened(state["core"], self.space, self.n_rows, copy=True)
+
+
+def _beyond_memory(nbytes: int) -> bool:
+    """Whether a file's rows are too many to stay in memory with all else there is."""
+    room = available_memory()
+    return room is not None and nbytes > _SHARE_OF_MEMORY * room
 
 
 def kept_for(k: int) -> int:
