@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.compress.codebook.pq import (
-    code_bytes,
-    decoded_norms,
+    PartCodes,
     seed_of,
-    table_scores,
     train_parts,
 )
-from vectorloom.compress.compressor import Compressor
 from vectorloom.compress.products import gram
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_choice, check_count, check_jobs
@@ -29,7 +26,7 @@ _ENTROPY_BINS = 16  # of each channel, as in the paper
 _ENTROPY_ROWS = 20_000
 
 
-class CoupledChannels(Compressor):
+class CoupledChannels(PartCodes):
     """Quantize channels in groups of `coupled`, at the same bits a channel whatever the group.
 
     Channels that depend on each other need fewer bits together than one by one. The cost is the
@@ -156,19 +153,8 @@ class CoupledChannels(Compressor):
         out[:, self.order_] = rows
         return out
 
-    def _bytes(self) -> int:
-        return code_bytes(self.codebooks_)
-
-    def _scores(
-        self, queries: NDArray[np.float32], codes: NDArray[np.uint8], metric: str
-    ) -> NDArray[np.float32] | None:
-        if metric == "cosine":
-            return None
-        ordered = np.ascontiguousarray(queries[:, self.order_])
-        return table_scores(ordered, codes, self.codebooks_, metric, self.n_jobs)
-
-    def _norms(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return decoded_norms(codes, self.codebooks_, self.n_jobs)
+    def _asked(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.ascontiguousarray(queries[:, self.order_])
 
 
 def correlated_groups(

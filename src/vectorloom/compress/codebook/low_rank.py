@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.compress.codebook.pq import (
-    code_bytes,
-    decoded_norms,
+    PartCodes,
     seed_of,
-    table_scores,
     train_parts,
 )
-from vectorloom.compress.compressor import Compressor
 from vectorloom.compress.products import matmul
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_count, check_jobs
@@ -30,7 +27,7 @@ _AUTO_ITERATIONS = 6
 _AUTO_SLACK = 1.02  # the smallest d whose error is within 2 % of the best
 
 
-class LowRankVQ(Compressor):
+class LowRankVQ(PartCodes):
     """Project sub-vectors of `m` dimensions to `d`, then share the bits among few dimensions.
 
     Codewords of d instead of m dimensions make encoding ``m / d`` times cheaper and cannot fit
@@ -202,18 +199,9 @@ class LowRankVQ(Compressor):
     def _inverse(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(_core.pq_decode(codes, self.words_, self.n_jobs))
 
-    def _bytes(self) -> int:
-        return code_bytes(self.codebooks_)
-
-    def _scores(
-        self, queries: NDArray[np.float32], codes: NDArray[np.uint8], metric: str
-    ) -> NDArray[np.float32] | None:
-        if metric == "cosine":
-            return None
-        return table_scores(queries, codes, self.words_, metric, self.n_jobs)
-
-    def _norms(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return decoded_norms(codes, self.words_, self.n_jobs)
+    def _words(self) -> NDArray[np.float32]:
+        words: NDArray[np.float32] = self.words_
+        return words
 
 
 def principal_bases(

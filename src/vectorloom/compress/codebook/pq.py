@@ -23,7 +23,35 @@ _TABLE_BYTES = 1 << 26  # tables of so many queries at a time
 _DEFAULT_WIDTH = 8  # dimensions a part where n_parts is not given
 
 
-class PQ(Compressor):
+class PartCodes(Compressor):
+    """Base of what stores one code a part: bytes, table scores and norms of decoded rows."""
+
+    codebooks_: NDArray[np.float32]  # (n_parts, n_codewords, width)
+    n_jobs: int | None
+
+    def _words(self) -> NDArray[np.float32]:
+        """Return what codes stand for."""
+        return self.codebooks_
+
+    def _asked(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return queries with their dimensions in the order of the parts."""
+        return queries
+
+    def _bytes(self) -> int:
+        return code_bytes(self.codebooks_)
+
+    def _scores(
+        self, queries: NDArray[np.float32], codes: NDArray[np.uint8], metric: str
+    ) -> NDArray[np.float32] | None:
+        if metric == "cosine":
+            return None
+        return table_scores(self._asked(queries), codes, self._words(), metric, self.n_jobs)
+
+    def _norms(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return decoded_norms(codes, self._words(), self.n_jobs)
+
+
+class PQ(PartCodes):
     """Product quantization: split each vector into parts, store one code a part.
 
     The workhorse below 2 bits a dimension: 8-bit codes of 8 dimensions are 32 times smaller than
@@ -127,19 +155,6 @@ class PQ(Compressor):
 
     def _inverse(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(_core.pq_decode(codes, self.codebooks_, self.n_jobs))
-
-    def _bytes(self) -> int:
-        return code_bytes(self.codebooks_)
-
-    def _scores(
-        self, queries: NDArray[np.float32], codes: NDArray[np.uint8], metric: str
-    ) -> NDArray[np.float32] | None:
-        if metric == "cosine":
-            return None
-        return table_scores(queries, codes, self.codebooks_, metric, self.n_jobs)
-
-    def _norms(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return decoded_norms(codes, self.codebooks_, self.n_jobs)
 
 
 def check_parts(n_parts: int | None, dim: int) -> int:
