@@ -74,6 +74,13 @@ class Candidates {
   // Scores rows exactly at once, without a fast path before.
   void add_exact(const std::int64_t* rows, std::int64_t n, const Scorer& scorer);
   void absorb(Candidates& other);
+  // Visits the rows that may have to be scored yet.
+  template <class Visit>
+  void each_pending(const Visit& visit) const {
+    for (const Pending& p : pending_) {
+      if (upper(p.value) >= threshold_) visit(static_cast<std::int64_t>(p.row));
+    }
+  }
   // Moves out the rows that may still be among the best: their scores are the caller's work, and
   // none were settled here.
   void drain(std::vector<std::int64_t>& rows);

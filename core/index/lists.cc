@@ -21,8 +21,7 @@ namespace {
 constexpr std::int64_t kMostQueries = 4096;  // of a block: their candidates stay in memory
 constexpr std::int64_t kPair = 2 * kPanelRows;
 constexpr std::size_t kRoom = 16;  // thresholds rise early: a query meets few rows in all
-constexpr int kBlock = 12;   // queries that kernels take at once; a block that is a third full is
-                             // faster than queries one by one
+constexpr int kFew = 4;      // kernels take 12 queries at once, then 4, and are slow with fewer
 constexpr int kGroup = 192;  // queries whose heads stay in the first-level cache
 constexpr std::size_t kFirst = 32;  // heads that a query's first list is completed for at once
 constexpr double kNone = -std::numeric_limits<double>::infinity();
@@ -51,7 +50,7 @@ class Group {
     PanelQueries queries;
     queries.row_bytes = row_bytes_;
     queries.codes = codes_.data();
-    queries.n = n % kBlock < kBlock / 3 ? n : std::min(kGroup, (n / kBlock + 1) * kBlock);
+    queries.n = (n + kFew - 1) / kFew * kFew;
     queries.start = start_;
     queries.bias = with_plus ? plus_ : nullptr;
     queries.limit = limit_;
@@ -83,8 +82,7 @@ class Block {
         probes_(n, shape_.n_lists),
         group_(shape_.head),
         enough_(std::min<std::int64_t>(kHits, 512 * n)),
-        hits_(
-            static_cast<std::size_t>(enough_ + std::min<std::int64_t>(kGroup, n + kBlock) * kPair)),
+        hits_(static_cast<std::size_t>(enough_ + std::min<std::int64_t>(kGroup, n + kFew) * kPair)),
         sorted_(hits_.size()),
         candidates_(static_cast<std::size_t>(n)),
         guesses_(static_cast<std::size_t>(n), kNone) {
@@ -113,6 +111,16 @@ class Block {
     });
   }
 
+  // Rows that finish() will score come from anywhere in memory.
+  void prefetch(std::int64_t q) const {
+    if (shape_.final || q >= n_) return;
+    constexpr std::size_t kBytes = 512;  // the hardware sees a stream in these
+    const std::size_t bytes = std::min(query_.rows.stride(), kBytes);
+    candidates_[static_cast<std::size_t>(q)].each_pending([&](std::int64_t row) {
+      const char* from = static_cast<const char*>(query_.rows.row(row));
+      for (std::size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(from + byte);
+    });
+  }
   // Best first; fewer than k where the guess hid rows that belong there.
   const std::vector<Scored>& finish(std::int64_t q) {
     return shape_.final ? finish_coded(q) : at(q).finish(scorer(q));
@@ -404,6 +412,7 @@ void Lists::search(const ExactQuery& query, const Probing& probing, std::int64_t
     Probing plain = probing;
     plain.guess = kNone;
     for (std::int64_t q = 0; q < n; ++q) {
+      block.prefetch(q + 1);
       const std::vector<Scored>& best = block.finish(q);
       if (!block.guessed_wrong(q, best)) {
         keep(first + q, best);

@@ -95,16 +95,23 @@ class IVF(RowIndex):
 
     Notes
     -----
-    Rows are stored as float32. Scores are those of `Exact`, in float64, and ties are in the order
-    of ids: only which lists are looked at is approximate, and with ``nprobe=n_lists`` nothing is.
-    How many lists reach a recall is measured at `fit` with rows of the index as queries; queries
-    unlike the rows reach less, so measure on yours.
+    Scores are those of `Exact` for the rows as they are kept, in float64 (without `rerank`: of what
+    codes decode to, within float32 rounding), and ties are in the order of ids. What is approximate
+    is which lists are looked at, and a bound on codes that loses a tenth of what the recall may
+    miss; with ``nprobe=n_lists`` nothing is. How many lists reach a recall is measured at `fit`
+    with rows of the index as queries; queries unlike the rows reach less, so measure on yours.
 
-    Cost: to build, 10 iterations of k-means on at most 64 rows a list, n * n_lists * dim int8
-    multiply-adds to assign and n * dim**2 to code; to search, n_lists * dim for the centroids and
-    the rows of the probed lists, dim each. Memory: 5 * dim + 44 bytes a row. Added rows are scanned
-    by every query until they are an eighth of the index, then they join their lists; centroids
-    stay, so call `fit` again when the data has moved.
+    Cost: to build, 10 iterations of k-means on at most 64 rows a list, n * n_lists * dim bfloat16
+    multiply-adds to assign and n * dim**2 to code; to search, (n_lists + dim) * dim, and of the
+    rows of the probed lists the leading directions of the code for most.
+
+    Memory a row, where h leading directions were found worth a byte (about dim / 2): 4 * dim + 18
+    for the row and its id, and dim + 20 for the code at each place it stands, two by default.
+    Without `rerank` h + (dim - h) / 2 + 40. Building holds all rows as float32.
+
+    Added rows are scanned by every query until they are an eighth of the index, then they join
+    their lists; centroids stay, so call `fit` again when the data has moved. `range_search` goes
+    through all rows, which without `rerank` are decoded for it.
 
     References
     ----------
@@ -112,6 +119,8 @@ class IVF(RowIndex):
        IEEE TPAMI 33 (2011), doi:10.1109/TPAMI.2010.57.
     .. [2] J. Sivic and A. Zisserman, "Video Google: a text retrieval approach to object matching
        in videos", ICCV 2003.
+    .. [3] P. Sun et al., "SOAR: Improved Indexing for Approximate Nearest Neighbor Search",
+       NeurIPS 2023, arXiv:2404.00774.
 
     Examples
     --------
