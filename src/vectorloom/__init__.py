@@ -18,7 +18,7 @@ from vectorloom.errors import (
 )
 
 if TYPE_CHECKING:
-    from vectorloom import compress, index, io, learn, select
+    from vectorloom import compress, index, io, learn, measure, select
     from vectorloom.index.estimate import estimate
     from vectorloom.index.hits import Hits
     from vectorloom.index.knn import knn_graph
@@ -34,6 +34,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "index": ("vectorloom.index", None),
     "io": ("vectorloom.io", None),
     "learn": ("vectorloom.learn", None),
+    "measure": ("vectorloom.measure", None),
     "select": ("vectorloom.select", None),
     "Hits": ("vectorloom.index.hits", "Hits"),
     "Vectors": ("vectorloom.io", "Vectors"),
@@ -63,6 +64,7 @@ __all__ = [
     "io",
     "knn_graph",
     "learn",
+    "measure",
     "open",
     "read",
     "select",
