@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN_FROM = 0.8
-OWN = ("#c1121f", "#e76f51", "#f4a261")
+OWN = ("#c1121f", "#f15bb5", "#e76f51", "#f4a261", "#e9c46a")
 PEERS = ("#264653", "#2a9d8f", "#457b9d", "#8d99ae", "#6a4c93", "#588157", "#7f5539", "#3a86ff")
 MARKS = "osv^D<>pX*hd"
 

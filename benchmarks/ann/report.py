@@ -189,7 +189,7 @@ def _promises(found: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for row in found["rows"]:
         for setting, recall, speed in row.get("tried", []):
-            if set(setting) == {"recall"}:
+            if set(setting) == {"recall"} and setting["recall"] in found["targets"]:
                 cells = [row["name"], f"{setting['recall']:g}", f"{recall:.4f}", f"{speed:,.0f}"]
                 lines.append(_line(cells))
     if not lines:
