@@ -69,7 +69,7 @@ class GraphHolder {
 
   // Views of a file's arrays, or their copies. Everything is checked: what a file says must not
   // lead outside of it.
-  GraphHolder(nb::dict arrays, FloatMatrix matrix, FloatVector origin, int head_bits,
+  GraphHolder(const nb::dict& arrays, FloatMatrix matrix, FloatVector origin, int head_bits,
               std::int64_t head_dim, std::int64_t n_rows, bool copy)
       : arrays_(copy ? nb::dict() : arrays) {
     const auto dim = static_cast<std::int64_t>(matrix.shape(1));
@@ -320,10 +320,10 @@ void bind_graph(nb::module_& m) {
            "first_degree"_a = 32, "seed"_a = 0, "n_jobs"_a = nb::none())
       .def_static(
           "open",
-          [](nb::dict arrays, FloatMatrix matrix, FloatVector origin, int head_bits,
+          [](const nb::dict& arrays, FloatMatrix matrix, FloatVector origin, int head_bits,
              std::int64_t head_dim, std::int64_t n_rows, bool copy) {
-            return GraphHolder(std::move(arrays), std::move(matrix), std::move(origin), head_bits,
-                               head_dim, n_rows, copy);
+            return GraphHolder(arrays, std::move(matrix), std::move(origin), head_bits, head_dim,
+                               n_rows, copy);
           },
           "arrays"_a, "matrix"_a, "origin"_a, "head_bits"_a, "head_dim"_a, "n_rows"_a,
           "copy"_a = false, "The graph of a file's arrays, which it looks at or copies.")

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "base/aligned.h"
 
@@ -28,8 +29,15 @@ class Table {
     table.width_ = width;
     return table;
   }
-  Table(Table&& other) noexcept = default;
-  Table& operator=(Table&& other) noexcept = default;
+  Table(Table&& other) noexcept { *this = std::move(other); }
+  Table& operator=(Table&& other) noexcept {
+    own_ = std::move(other.own_);
+    data_ = std::exchange(other.data_, nullptr);
+    n_ = std::exchange(other.n_, 0);
+    capacity_ = std::exchange(other.capacity_, 0);
+    width_ = other.width_;
+    return *this;
+  }
 
   std::int64_t n() const { return n_; }
   std::int64_t width() const { return width_; }
