@@ -11,8 +11,8 @@ import pytest
 import vectorloom as vl
 from index_registry import CASES
 from vectorloom.index.audit_measuring import interval, rank_correlation
-from vectorloom.index.hubness import hubness, k_occurrence
-from vectorloom.index.intrinsic import local_dimension, mean_dimension
+from vectorloom.measure.hubs import k_occurrence, skewness
+from vectorloom.measure.intrinsic import local_dimension, mean_dimension
 
 
 def normal(rng: np.random.Generator, n: int, dim: int = 8) -> np.ndarray:
@@ -77,7 +77,7 @@ def test_hubness_is_the_skewness_of_occurrences() -> None:
     # N = 0, 0, 0, 4: mean 1, E[(N-1)^2] = 3, E[(N-1)^3] = 6.
     counts = k_occurrence([[3], [3], [3], [3], [-1]], 4)
     assert counts.tolist() == [0, 0, 0, 4]
-    assert hubness(counts) == pytest.approx(6 / 3**1.5)
+    assert skewness(counts) == pytest.approx(6 / 3**1.5)
     with pytest.raises(vl.ParameterError, match="below n=2"):
         k_occurrence([[2]], 2)
 

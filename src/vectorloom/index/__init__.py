@@ -11,7 +11,6 @@ from vectorloom.index.factory import from_factory
 from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
 from vectorloom.index.graph import Graph
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
-from vectorloom.index.intrinsic import local_dimension
 from vectorloom.index.ivf import IVF
 from vectorloom.index.knn_embed import KNNEmbed
 from vectorloom.index.mixture import search_mixture
@@ -30,7 +29,6 @@ __all__ = [
     "from_factory",
     "gaussian_queries",
     "gaussian_rows",
-    "local_dimension",
     "search_gaussian",
     "search_mixture",
 ]

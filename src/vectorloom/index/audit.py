@@ -30,7 +30,7 @@ from vectorloom.index.audit_measuring import (
     search_of,
 )
 from vectorloom.index.exact import Exact
-from vectorloom.index.intrinsic import FEWEST, NEIGHBOURS, mean_dimension
+from vectorloom.measure.intrinsic import FEWEST, NEIGHBOURS, mean_dimension
 
 if TYPE_CHECKING:
     from vectorloom.index.row_index import RowIndex

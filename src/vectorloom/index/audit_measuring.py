@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from vectorloom import _core
 from vectorloom.index.encoding import encode_queries
 from vectorloom.index.hits import Hits
-from vectorloom.index.hubness import hubness, k_occurrence
-from vectorloom.index.intrinsic import FEWEST, NEIGHBOURS, local_dimension
 from vectorloom.index.knn import knn_graph
+from vectorloom.measure.hubs import k_occurrence, skewness
+from vectorloom.measure.intrinsic import FEWEST, NEIGHBOURS, local_dimension
 
 if TYPE_CHECKING:
     from vectorloom.index.row_index import RowIndex
@@ -255,7 +255,7 @@ def hubs(index: RowIndex, rng: np.random.Generator) -> tuple[float, float]:
     rows = store.decoded(store.live_positions[drawn])
     graph = knn_graph(rows, HUB_NEIGHBOURS, store.metric, index.n_jobs)
     counts = k_occurrence(graph.indices, m)
-    return hubness(counts), float((counts == 0).mean())
+    return skewness(counts), float((counts == 0).mean())
 
 
 def bytes_a_row(index: RowIndex) -> dict[str, float]:

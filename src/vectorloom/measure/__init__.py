@@ -13,10 +13,21 @@ _LAZY: dict[str, str] = {
     "Difference": f"{_HERE}.retrieval",
     "Evaluation": f"{_HERE}.retrieval",
     "bootstrap_interval": f"{_HERE}.significance",
+    "Dimension": f"{_HERE}.dimension",
+    "Isotropy": f"{_HERE}.isotropy_measures",
+    "average_cosine": f"{_HERE}.isotropy_measures",
+    "effective_rank": f"{_HERE}.isotropy_measures",
     "evaluate_retrieval": f"{_HERE}.retrieval",
+    "intrinsic_dimension": f"{_HERE}.dimension",
+    "isoscore": f"{_HERE}.iso_score",
+    "isotropy": f"{_HERE}.isotropy_measures",
+    "k_occurrence": f"{_HERE}.hubs",
+    "local_dimension": f"{_HERE}.intrinsic",
+    "partition_ratio": f"{_HERE}.isotropy_measures",
     "randomization_test": f"{_HERE}.significance",
     "read_qrels": f"{_HERE}.trec_files",
     "read_run": f"{_HERE}.trec_files",
+    "skewness": f"{_HERE}.hubs",
 }
 
 __all__ = sorted(_LAZY)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.compress.neighbours import nearest_rows
 from vectorloom.errors import CapacityError
+from vectorloom.select.neighbours import nearest_rows
 
 _LARGEST_DENSE = 8192  # an n x n float64 matrix of 512 MiB
 

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.compress.compressor import Compressor
-from vectorloom.compress.neighbours import nearest_to
 from vectorloom.compress.reduce.diffusion import affinities, check_dense, symmetric_walk
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count, check_jobs
+from vectorloom.select.neighbours import nearest_to
 
 _TIMES = np.geomspace(0.5, 500, 31)
 _ARRIVED = 1e-12  # of the largest: below it is rounding

@@ -76,3 +76,42 @@ def nearest_to(
         rows, norms, None, metric, queries, k, None, None, n_jobs
     )
     return positions, scores
+
+
+def nearest_others(
+    X: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    k: int,
+    *,
+    metric: str = "l2",
+    n_jobs: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the k nearest other rows of some rows.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, dim), float32, C-contiguous
+    rows : ndarray of shape (m,), int64
+        Positions in `X`.
+    k : int
+        At most n - 1.
+    metric : {"l2", "ip", "cosine"}, default="l2"
+    n_jobs : int or None, default=None
+
+    Returns
+    -------
+    positions : ndarray of shape (m, k), int64
+    scores : ndarray of shape (m, k), float64
+        As `nearest_rows`.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [3.0]], np.float32)
+    >>> nearest_others(X, np.array([2, 0]), 1)[0].ravel().tolist()
+    [1, 1]
+    """
+    found, scores = nearest_to(X[rows], X, k + 1, metric=metric, n_jobs=n_jobs)
+    own = found == rows[:, None]
+    # Where more than k copies of a row come before it, it is not among those found.
+    own[~own.any(axis=1), -1] = True
+    return found[~own].reshape(len(rows), k), scores[~own].reshape(len(rows), k)

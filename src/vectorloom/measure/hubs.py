@@ -49,7 +49,7 @@ def k_occurrence(neighbours: Any, n: int) -> NDArray[np.int64]:
     return np.bincount(places[places >= 0].ravel(), minlength=n).astype(np.int64)
 
 
-def hubness(occurrences: Any) -> float:
+def skewness(occurrences: Any) -> float:
     """Return the skewness of k-occurrences.
 
     Parameters
@@ -74,9 +74,9 @@ def hubness(occurrences: Any) -> float:
 
     Examples
     --------
-    >>> hubness([1, 1, 1, 1])
+    >>> skewness([1, 1, 1, 1])
     0.0
-    >>> round(hubness([0, 0, 0, 4]), 4)
+    >>> round(skewness([0, 0, 0, 4]), 4)
     1.1547
     """
     counts = np.asarray(occurrences, dtype=np.float64)
