@@ -22,6 +22,7 @@ from vectorloom.index.coded_store import CodedStore, read_coded
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import Hits
 from vectorloom.index.lists import InvertedLists, Layout, Probing
+from vectorloom.index.lists_calibration import SCALES, Calibration
 from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
@@ -101,7 +102,7 @@ class IVF(RowIndex):
     miss; with ``nprobe=n_lists`` nothing is. How many lists reach a recall is measured at `fit`
     with rows of the index as queries; queries unlike the rows reach less, so measure on yours.
 
-    Cost: to build, 10 iterations of k-means on at most 64 rows a list, n * n_lists * dim bfloat16
+    Cost: to build, 10 iterations of k-means on at most 48 rows a list, n * n_lists * dim bfloat16
     multiply-adds to assign and n * dim**2 to code; to search, (n_lists + dim) * dim, and of the
     rows of the probed lists the leading directions of the code for most.
 
@@ -188,8 +189,9 @@ class IVF(RowIndex):
         nprobe : int, default=None
             Lists to look at, at least 1; more than there are is all.
         recall : float, default=None
-            In place of `nprobe`: the share of true 10 nearest neighbours to find, above 0 and up to
-            1, as measured at `fit`. With neither it is 0.95.
+            In place of `nprobe`: the share of true nearest neighbours to find, above 0 and up to 1,
+            as measured at `fit` on the 10 nearest, or on 100 where k is above 10. With neither it
+            is 0.95.
         where : mask, ids, or a list of one filter a query, default=None
             A boolean array of shape (n,) in the order of ``ids_``, or a list, set or array of ids,
             for all queries; a boolean array of shape (n_queries, n) or a list of n_queries filters,
@@ -342,10 +344,9 @@ class IVF(RowIndex):
             return {"listed": False}, {}
         arrays: dict[str, NDArray[Any]] = {
             "lists.centroids": lists.centroids,
-            "lists.gaps": lists.gaps,
-            "lists.reaches": lists.reaches,
-            "lists.guess": np.array([lists.guess]),
         }
+        for one in lists.calibrations:
+            arrays |= {f"lists.at {one.k}.{name}": array for name, array in one.arrays.items()}
         arrays |= {_CODES + name: array for name, array in lists.core.arrays().items()}
         return {"listed": True}, arrays
 
@@ -443,19 +444,25 @@ def checked_recall(recall: Any) -> float:
 
 def _read_lists(file: Container, store: RowStore) -> InvertedLists:
     centroids = file.array("lists.centroids", "<f4", (None, store.dim))
-    gaps = file.array("lists.gaps", "<f8", (None,))
-    reaches = file.array("lists.reaches", "<f8", (2, None))
-    guess = file.array("lists.guess", "<f8", (1,))
+    calibrations = tuple(
+        Calibration(
+            k,
+            file.array(f"lists.at {k}.gaps", "<f8", (None,)),
+            file.array(f"lists.at {k}.reaches", "<f8", (2, None)),
+            float(file.array(f"lists.at {k}.guess", "<f8", (1,))[0]),
+        )
+        for k in SCALES
+        if f"lists.at {k}.gaps" in file.arrays
+    )
     arrays = {
         name[len(_CODES) :]: array for name, array in file.arrays.items() if name.startswith(_CODES)
     }
     try:
-        lists = InvertedLists.stored(
-            store.metric, centroids, gaps, reaches, float(guess[0]), arrays
-        )
+        lists = InvertedLists.stored(store.metric, centroids, calibrations, arrays)
     except (VectorloomError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{file.path}: the lists cannot be used ({error}).") from error
-    if len(centroids) == 0 or lists.n_listed > store.n:
+    measured = all(len(one.gaps) > 0 for one in calibrations)
+    if len(centroids) == 0 or lists.n_listed > store.n or not measured:
         raise FormatError(f"{file.path}: the lists do not fit the rows.")
     return lists
 

@@ -2,17 +2,7 @@
 """Inverted lists: rows grouped around centroids, coded list by list, and probed nearest first.
 
 A row x stands in the list of its nearest centroid and in a second one (core/index/lists_assign.h).
-With nearness(q, j) and its mean of five N(q) as in the core (core/index/lists.h) a query q finds
-its true neighbour x just when one of x's lists j has
-
-    g(q, x) = (N(q) - nearness(q, j)) / |q|  <=  gap                      (l2: without |q|)
-
-and the share of true neighbours found is the distribution function of g. Its quantiles are measured
-with rows of the index as queries, themselves left out, and kept: gap = quantile(recall). Their
-standard error is that of a share of `TRIALS` queries, below 0.01 at a recall of 0.95.
-
-In the same way the reach of core/index/lists_codes.h is a quantile: that of the smallest reach
-under which the head of a true neighbour's code keeps it.
+How far to probe is measured (vectorloom/index/lists_calibration.py).
 """
 
 from __future__ import annotations
@@ -25,23 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
+from vectorloom.index.lists_calibration import Calibration, calibrate
 from vectorloom.index.lists_rotation import Rotation
 from vectorloom.index.store import RowStore
 
-#: Queries of the calibration, and neighbours of each.
-TRIALS = 512
-NEIGHBOURS = 10
-_REFERENCE = 5  # centroids of N(q)
-_POINTS = 64  # training rows a centroid
+_POINTS = 48  # training rows a centroid
 _ITERATIONS = 10
 # Of the error of codes, that lists are searched under; see core/index/lists.h.
 _DEVIATIONS = 5.0
-# What an asked recall may lose to the head's bound, as a share of what it may miss; and what a
-# search of so many lists may lose to it.
-_REACH_SHARE = 0.1
-_REACH_LOSS = 1e-3
-# Share of queries that are searched again because the guess of their k-th score was too high.
-_WRONG_GUESSES = 0.02
 # Rows that came after the lists were coded are scanned by every query until they are this many, or
 # this share of the others: coding all again costs about as much as 2,000 scans of so many.
 _TAIL_ROWS = 4096
@@ -89,12 +70,8 @@ class InvertedLists:
     places : (labels, others) or None
         The list of each of the store's first positions, int32, and its second one, -1 for none, or
         None where rows stand in one list. Dropped once rows are coded.
-    gaps : ndarray of float64
-        g of true neighbours, ascending; empty before `calibrate`.
-    reaches : ndarray of shape (2, m), float64
-        Smallest reaches of true neighbours, ascending: to be kept as the tenth, and as the first.
-    guess : float
-        Of the k-th score; see core/index/lists.h.
+    calibrations : tuple of Calibration
+        By ascending k; empty before they are measured.
     """
 
     def __init__(
@@ -103,17 +80,13 @@ class InvertedLists:
         centroids: NDArray[np.float32],
         rotation: Rotation,
         places: tuple[NDArray[np.int32], NDArray[np.int32] | None] | None,
-        gaps: NDArray[np.float64],
-        reaches: NDArray[np.float64],
-        guess: float = -np.inf,
+        calibrations: tuple[Calibration, ...] = (),
     ) -> None:
         self.metric = metric
         self.centroids = centroids
         self.rotation = rotation
         self.places = places
-        self.gaps = gaps
-        self.reaches = reaches
-        self.guess = guess
+        self.calibrations = calibrations
         self.n_listed = 0 if places is None else len(places[0])
         self.core: _core.Lists | None = None
 
@@ -149,10 +122,9 @@ class InvertedLists:
         )
         places = _core.assign_lists(rows, centroids, layout.spill, n_jobs=n_jobs)
         rotation = Rotation.fit(store, layout.rest_bits, layout.final)
-        nothing = np.empty(0, np.float64)
-        lists = cls(store.metric, centroids, rotation, places, nothing, np.empty((2, 0)))
+        lists = cls(store.metric, centroids, rotation, places)
         lists.code(store, n_jobs)
-        lists.calibrate(store, seed, n_jobs)
+        lists.calibrations = calibrate(lists, store, seed, n_jobs)
         return lists
 
     @classmethod
@@ -160,16 +132,14 @@ class InvertedLists:
         cls,
         metric: str,
         centroids: NDArray[np.float32],
-        gaps: NDArray[np.float64],
-        reaches: NDArray[np.float64],
-        guess: float,
+        calibrations: tuple[Calibration, ...],
         arrays: Mapping[str, NDArray[Any]],
     ) -> InvertedLists:
         """Return lists that were coded before; `arrays` as the core gives them."""
         core = _core.Lists.open(dict(arrays), centroids)
         _, head, rest_bits, _, final = (int(number) for number in arrays["shape"])
         rotation = Rotation(arrays["rotation"], head, rest_bits, arrays.get("center"), bool(final))
-        lists = cls(metric, centroids, rotation, None, gaps, reaches, guess)
+        lists = cls(metric, centroids, rotation, None, calibrations)
         lists.core = core
         lists.n_listed = int(np.max(arrays["order"], initial=-1)) + 1
         return lists
@@ -180,7 +150,8 @@ class InvertedLists:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        arrays = [self.centroids, self.gaps, self.reaches, *(self.places or ())]
+        measured = (array for one in self.calibrations for array in one.arrays.values())
+        arrays = [self.centroids, *measured, *(self.places or ())]
         codes = 0 if self.core is None else self.core.nbytes
         return int(sum(array.nbytes for array in arrays if array is not None) + codes)
 
@@ -240,13 +211,7 @@ class InvertedLists:
 
     def _with(self, labels: NDArray[np.int32], others: NDArray[np.int32] | None) -> InvertedLists:
         return InvertedLists(
-            self.metric,
-            self.centroids,
-            self.rotation,
-            (labels, others),
-            self.gaps,
-            self.reaches,
-            self.guess,
+            self.metric, self.centroids, self.rotation, (labels, others), self.calibrations
         )
 
     def code(self, store: RowStore, n_jobs: int | None) -> None:
@@ -271,78 +236,7 @@ class InvertedLists:
         )
         self.places = None
 
-    def calibrate(self, store: RowStore, seed: int, n_jobs: int | None) -> None:
-        """Measure on a sample of the rows where their true neighbours are."""
-        n = self.n_listed
-        sample = np.sort(np.random.default_rng(seed).choice(n, min(TRIALS, n), replace=False))
-        queries = store.decoded(sample)
-        k = min(NEIGHBOURS + 1, n)
-        if k == 1:
-            return
-        everything = Probing(n_probes=len(self))
-        positions, scores, _ = self.search(store, queries, everything, k, None, n_jobs)
-        own = positions == sample[:, None]
-        own[~own.any(axis=1), -1] = True  # duplicates crowded it out; the last one goes instead
-        neighbours = positions[~own].reshape(len(sample), k - 1)
-        nearness = _core.matmul(queries, self.centroids, n_jobs).astype(np.float64)
-        if self.metric == "l2":
-            nearness = 2.0 * nearness - np.einsum("ij,ij->i", self.centroids, self.centroids)
-        labels, others = self.standing()
-        there = np.take_along_axis(nearness, labels[neighbours].astype(np.int64), axis=1)
-        if others is not None:
-            second = others[neighbours].astype(np.int64)
-            more = np.take_along_axis(nearness, np.maximum(second, 0), axis=1)
-            there = np.where(second < 0, there, np.maximum(there, more))
-        best = -np.sort(-nearness, axis=1)[:, :_REFERENCE]
-        gaps = best.mean(axis=1)[:, None] - there
-        gaps[there >= best[:, :1]] = 0.0  # the nearest list is always probed
-        norms = store.norms
-        if self.metric != "l2" and norms is not None:
-            gaps /= np.maximum(norms[sample], np.finfo(np.float64).tiny)[:, None]
-        gaps = np.maximum(gaps, 0.0)
-        if self.rotation.final:
-            gaps[~self._among_the_nearest(store, sample, queries, neighbours, n_jobs)] = np.inf
-        self.gaps = np.sort(gaps, axis=None)
-        if k > NEIGHBOURS:
-            last = scores[~own].reshape(len(sample), k - 1)[:, -1]
-            self.guess = _low_guess(self.metric, last, best.mean(axis=1), queries)
-        rows = store.decoded(neighbours.ravel()).reshape(*neighbours.shape, -1)
-        self.reaches = self.rotation.reaches(queries, rows, self.metric)
-
-    def _among_the_nearest(
-        self,
-        store: RowStore,
-        sample: NDArray[np.int64],
-        queries: NDArray[np.float32],
-        neighbours: NDArray[np.int64],
-        n_jobs: int | None,
-    ) -> NDArray[np.bool_]:
-        """Return which neighbours by codes are so by the rows that came: others no gap can find."""
-        k = neighbours.shape[1] + 1
-        args = (store.metric, queries, k, None, None, n_jobs)
-        truth, _, _ = _core.exact_search(store.rows, store.row_norms, None, *args)
-        truth = np.where(truth == sample[:, None], -1, truth)
-        among: NDArray[np.bool_] = (neighbours[:, :, None] == truth[:, None, :]).any(axis=2)
-        return among
-
     # ---- searching -----------------------------------------------------------------------------
-
-    def gap_for(self, recall: float) -> float:
-        """Return the gap within which lists are to be probed for this recall@10."""
-        if not len(self.gaps):
-            return 0.0
-        # A tenth of what may be missed is left for the error of the measurement.
-        aim = recall + 0.1 * (1.0 - recall)
-        return float(self.gaps[min(len(self.gaps), int(np.ceil(aim * len(self.gaps)))) - 1])
-
-    def reach_for(self, recall: float | None, k: int) -> float:
-        """Return the reach that loses next to nothing of this recall, or at all."""
-        loss = _REACH_LOSS if recall is None else _REACH_SHARE * (1.0 - recall)
-        sorted_reaches = self.reaches[0 if k >= NEIGHBOURS else 1]
-        m = len(sorted_reaches)
-        if not m:
-            return 1.0
-        return float(sorted_reaches[min(m, int(np.ceil((1.0 - loss) * m))) - 1])
 
     def probing(self, n_probes: int, recall: float, k: int) -> Probing:
         """Return how to search.
@@ -354,12 +248,22 @@ class InvertedLists:
         recall : float
         k : int
         """
+        if not self.calibrations:
+            return Probing(n_probes=n_probes)
+        fitting = [one for one in self.calibrations if one.k >= k]
+        measured = fitting[0] if fitting else self.calibrations[-1]
         return Probing(
             n_probes=n_probes,
-            gap=self.gap_for(recall),
-            reach=self.reach_for(None if n_probes else recall, k),
-            guess=self.guess if k <= NEIGHBOURS else -np.inf,
+            gap=measured.gap_for(recall),
+            reach=measured.reach_for(None if n_probes else recall, k),
+            guess=measured.guess if fitting else -np.inf,
         )
+
+    def search_all(
+        self, store: RowStore, queries: NDArray[np.float32], k: int, n_jobs: int | None
+    ) -> Any:
+        """Return what `search` does with all lists probed."""
+        return self.search(store, queries, Probing(n_probes=len(self)), k, None, n_jobs)
 
     def search(
         self,
@@ -391,21 +295,6 @@ class InvertedLists:
             store.ids.tie_keys(),
             n_jobs,
         )
-
-
-def _low_guess(
-    metric: str, last: NDArray[Any], reference: NDArray[Any], queries: NDArray[np.float32]
-) -> float:
-    """Return what the score of a tenth neighbour is rarely below, in the terms of the core."""
-    norms = np.linalg.norm(queries.astype(np.float64), axis=1)
-    norms = np.maximum(norms, np.finfo(np.float64).tiny)
-    if metric == "cosine":
-        above = last - reference / norms
-    elif metric == "ip":
-        above = (last - reference) / norms
-    else:
-        above = last - (reference - norms**2)
-    return float(np.quantile(above, _WRONG_GUESSES))
 
 
 def directions(store: RowStore, part: slice) -> NDArray[np.float32]:

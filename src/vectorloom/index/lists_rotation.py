@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorloom import _core
 from vectorloom.index.screen import (
     SAMPLE_ROWS,
     STEP,
@@ -71,7 +72,7 @@ class Rotation:
         if store.metric == "cosine":
             sample /= np.linalg.norm(sample, axis=1, keepdims=True)
         basis = principal_directions(sample)
-        head = _choose_head(sample @ basis.T, store.metric, n)
+        head = _choose_head((sample @ basis.T).astype(np.float32), store.metric, n)
         cut = min(head, dim)
         basis[:cut] = random_rotation(cut) @ basis[:cut]
         if cut < dim:
@@ -99,14 +100,14 @@ class Rotation:
         """
         if self.head >= queries.shape[1]:
             return np.empty((2, 0))
-        q = queries.astype(np.float64)
-        x = rows.astype(np.float64)
+        q, x = queries, rows
         if self.center is not None:
             q, x = q - self.center, x - self.center
         if metric == "cosine":
-            x /= np.linalg.norm(x, axis=-1, keepdims=True)
-        turn = self.matrix.astype(np.float64).T
-        u, y = q @ turn, x @ turn
+            x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+        u = _core.matmul(q, self.matrix, 1).astype(np.float64)
+        flat = np.ascontiguousarray(x.reshape(-1, x.shape[-1]), np.float32)
+        y = _core.matmul(flat, self.matrix, 1).astype(np.float64).reshape(*x.shape[:-1], -1)
         u_rest = np.linalg.norm(u[:, self.head :], axis=1)[:, None]
         y_rest = np.linalg.norm(y[..., self.head :], axis=-1)
         values = np.einsum("id,ikd->ik", u, y)
@@ -124,7 +125,7 @@ class Rotation:
         return np.sqrt(found) if metric == "l2" else found
 
 
-def _choose_head(rotated: NDArray[np.float64], metric: str, n: int) -> int:
+def _choose_head(rotated: NDArray[np.float32], metric: str, n: int) -> int:
     """Head size (a multiple of 64) of least expected work on the sample."""
     m, dim = (int(extent) for extent in rotated.shape)
     padded: int = -(-dim // STEP) * STEP
