@@ -10,14 +10,22 @@ _HERE = "vectorloom.measure"
 
 # Public name -> module; imported at first use.
 _LAZY: dict[str, str] = {
+    "CSLS": f"{_HERE}.hub_reduction",
+    "Centring": f"{_HERE}.hub_vectors",
     "Difference": f"{_HERE}.retrieval",
     "Evaluation": f"{_HERE}.retrieval",
     "bootstrap_interval": f"{_HERE}.significance",
     "Dimension": f"{_HERE}.dimension",
+    "FNorm": f"{_HERE}.hub_vectors",
+    "Hubness": f"{_HERE}.hubs",
     "Isotropy": f"{_HERE}.isotropy_measures",
+    "LocalScaling": f"{_HERE}.hub_reduction",
+    "MutualProximity": f"{_HERE}.hub_reduction",
     "average_cosine": f"{_HERE}.isotropy_measures",
     "effective_rank": f"{_HERE}.isotropy_measures",
     "evaluate_retrieval": f"{_HERE}.retrieval",
+    "hubness": f"{_HERE}.hubs",
+    "hubness_of": f"{_HERE}.hubs",
     "intrinsic_dimension": f"{_HERE}.dimension",
     "isoscore": f"{_HERE}.iso_score",
     "isotropy": f"{_HERE}.isotropy_measures",

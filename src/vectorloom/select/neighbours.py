@@ -36,8 +36,7 @@ def nearest_rows(
     [1, 0, 1]
     """
     rows = _core.Rows(X, "float32", None)
-    norms = None if metric == "ip" else _core.norms(rows, n_jobs)
-    return _core.exact_knn_graph(rows, norms, None, metric, k, n_jobs)
+    return _core.exact_knn_graph(rows, _core.norms(rows, n_jobs), None, metric, k, n_jobs)
 
 
 def nearest_to(
@@ -71,9 +70,8 @@ def nearest_to(
     [[1]]
     """
     rows = _core.Rows(X, "float32", None)
-    norms = None if metric == "ip" else _core.norms(rows, n_jobs)
     positions, scores, _ = _core.exact_search(
-        rows, norms, None, metric, queries, k, None, None, n_jobs
+        rows, _core.norms(rows, n_jobs), None, metric, queries, k, None, None, n_jobs
     )
     return positions, scores
 
