@@ -15,16 +15,26 @@ ROWS_AT_ONCE = 50_000
 
 
 class Peer(CodePeer):
-    """``recipe`` may have the places of `filled`; ``bits`` overrides the suite's."""
+    """``recipe`` may have the places of `filled`; ``bits`` overrides the suite's.
+
+    ``distance`` is what codes are compared by where that is not the metric.
+    """
 
     def __init__(
-        self, *, threads: int, metric: str, recipe: str, bits: float = 0.0, most_bytes: int = 0
+        self,
+        *,
+        threads: int,
+        metric: str,
+        recipe: str,
+        bits: float = 0.0,
+        most_bytes: int = 0,
+        distance: str | None = None,
     ) -> None:
         self._core = load("vectorloom._core")
         self.room = load("vectorloom.compress")
         self.threads, self.template = threads, recipe
         self.bits, self.most_bytes = bits, most_bytes
-        self.metric = "ip" if metric == "cosine" else metric  # rows are unit
+        self.metric = distance or metric
 
     def fit(self, train: Floats, bits: float) -> None:
         def size(recipe: str) -> int:
