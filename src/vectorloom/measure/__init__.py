@@ -10,7 +10,9 @@ _HERE = "vectorloom.measure"
 
 # Public name -> module; imported at first use.
 _LAZY: dict[str, str] = {
+    "Agreement": f"{_HERE}.neighbourhoods",
     "CSLS": f"{_HERE}.hub_reduction",
+    "Canonical": f"{_HERE}.canonical",
     "Centring": f"{_HERE}.hub_vectors",
     "Difference": f"{_HERE}.retrieval",
     "Evaluation": f"{_HERE}.retrieval",
@@ -22,6 +24,7 @@ _LAZY: dict[str, str] = {
     "LocalScaling": f"{_HERE}.hub_reduction",
     "MutualProximity": f"{_HERE}.hub_reduction",
     "average_cosine": f"{_HERE}.isotropy_measures",
+    "cka": f"{_HERE}.kernel_alignment",
     "effective_rank": f"{_HERE}.isotropy_measures",
     "evaluate_retrieval": f"{_HERE}.retrieval",
     "hubness": f"{_HERE}.hubs",
@@ -31,11 +34,16 @@ _LAZY: dict[str, str] = {
     "isotropy": f"{_HERE}.isotropy_measures",
     "k_occurrence": f"{_HERE}.hubs",
     "local_dimension": f"{_HERE}.intrinsic",
+    "neighbour_overlap": f"{_HERE}.neighbourhoods",
     "partition_ratio": f"{_HERE}.isotropy_measures",
+    "procrustes": f"{_HERE}.shapes",
+    "pwcca": f"{_HERE}.canonical",
     "randomization_test": f"{_HERE}.significance",
     "read_qrels": f"{_HERE}.trec_files",
     "read_run": f"{_HERE}.trec_files",
+    "rsa": f"{_HERE}.shapes",
     "skewness": f"{_HERE}.hubs",
+    "svcca": f"{_HERE}.canonical",
 }
 
 __all__ = sorted(_LAZY)
