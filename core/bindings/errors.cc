@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "base/scratch.h"
 #include "bindings/bindings.h"
 
 namespace nb = nanobind;
@@ -32,6 +33,12 @@ void translate(const std::exception_ptr& pointer, void*) {
   } catch (const Interrupted&) {
     // The signal handler has already set KeyboardInterrupt; keep it.
     if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
+  } catch (const FileError& error) {
+    // With three values OSError becomes the subclass of the code, and its message has the folder.
+    PyObject* values = Py_BuildValue("(iss)", error.code(), error.what(), error.folder().c_str());
+    if (values == nullptr) return;
+    PyErr_SetObject(PyExc_OSError, values);
+    Py_DECREF(values);
   } catch (const std::bad_alloc&) {
     const nb::object type = nb::module_::import_("vectorloom.errors").attr("CapacityError");
     PyErr_SetString(

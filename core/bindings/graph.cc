@@ -37,7 +37,7 @@ class GraphHolder {
               float radius, FloatMatrix matrix, FloatVector origin, int head_bits,
               std::int64_t head_dim, int degree, int candidates, int probes, int list_rows,
               int entries, float alpha, int refined, int first_degree, std::uint64_t seed,
-              std::optional<int> n_jobs) {
+              std::optional<int> n_jobs, std::string folder, std::optional<std::size_t> room) {
     const Points points = points_of(view, norms, metric, radius);
     expect(points.n() > 0 && points.n() < 0x7FFFFFFF, ErrorKind::kShape,
            "a graph needs 1 to 2^31 - 2 rows");
@@ -62,6 +62,8 @@ class GraphHolder {
     options.first_degree = first_degree;
     options.seed = seed;
     options.n_jobs = n_jobs.value_or(0);
+    options.folder = std::move(folder);
+    if (room) options.room = *room;
     const nb::gil_scoped_release release;
     graph_ = std::make_unique<Graph>(
         points, matrix.data(), static_cast<std::int64_t>(matrix.shape(0)), origin.data(), options);
@@ -313,11 +315,13 @@ void bind_graph(nb::module_& m) {
                           "them again.")
       .def(nb::init<const RowsView&, std::optional<DoubleVector>, const std::string&, float,
                     FloatMatrix, FloatVector, int, std::int64_t, int, int, int, int, int, float,
-                    int, int, std::uint64_t, std::optional<int>>(),
+                    int, int, std::uint64_t, std::optional<int>, std::string,
+                    std::optional<std::size_t>>(),
            "rows"_a, "norms"_a.none(), "metric"_a, "radius"_a, "matrix"_a, "origin"_a,
            "head_bits"_a, "head_dim"_a, "degree"_a = 48, "candidates"_a = 48, "probes"_a = 48,
            "list_rows"_a = 256, "entries"_a = 256, "alpha"_a = 1.1F, "refined"_a = 64,
-           "first_degree"_a = 32, "seed"_a = 0, "n_jobs"_a = nb::none())
+           "first_degree"_a = 32, "seed"_a = 0, "n_jobs"_a = nb::none(), "folder"_a = "",
+           "room"_a = nb::none())
       .def_static(
           "open",
           [](const nb::dict& arrays, FloatMatrix matrix, FloatVector origin, int head_bits,

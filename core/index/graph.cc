@@ -39,10 +39,11 @@ Graph::Graph(const Points& points, const float* matrix, std::int64_t m, const fl
   const int n_threads = resolve_jobs(options.n_jobs);
   const std::int64_t n_rows = points.n();
   Clock clock;
-  AlignedBuffer<float> copied;
+  Scratch scratch(options.folder, options.room);
+  ScratchBuffer<float> copied;
   const float* values = points.in_place();
   if (values == nullptr) {
-    copied = AlignedBuffer<float>(static_cast<std::size_t>(n_rows * dim_));
+    copied = ScratchBuffer<float>(static_cast<std::size_t>(n_rows * dim_), scratch);
     parallel_for((n_rows + kBlock - 1) / kBlock, n_threads, [&](std::int64_t task, int) {
       for (std::int64_t r = task * kBlock; r < std::min(n_rows, (task + 1) * kBlock); ++r) {
         points.row(r, copied.data() + r * dim_);
@@ -56,27 +57,31 @@ Graph::Graph(const Points& points, const float* matrix, std::int64_t m, const fl
   BlockCodes block;
   head_.dim = options.head_dim;
   head_.bits = options.head_bits;
-  encode_graph_rows(values, dim_, space_, lists.row_of, lists.first, n_threads, block, head_);
+  encode_graph_rows(values, dim_, space_, lists.row_of, lists.first, n_threads, scratch, block,
+                    head_);
   times_.encode = clock.lap();
   const std::int64_t n = lists.row_of.n();
   const std::int64_t k = options.candidates;
-  AlignedBuffer<Neighbour> candidates(static_cast<std::size_t>(n * k));
+  ScratchBuffer<Neighbour> candidates(static_cast<std::size_t>(n * k), scratch);
   graph_candidates(lists, block, k, n_threads, candidates.data());
   times_.knn = clock.lap();
   const int first_degree = options.refined > 0 ? options.first_degree : options.degree;
   links_ = Adjacency(n, first_degree);
-  graph_prune(block, candidates.data(), k, first_degree, options.alpha, n_threads, links_, times_);
+  graph_prune(block, candidates.data(), k, first_degree, options.alpha, n_threads, scratch, links_,
+              times_);
   if (options.refined > 0) {
     row_of_ = std::move(lists.row_of);  // a walk asks how many nodes there are
     const std::int64_t n_candidates = options.refined;
-    candidates = AlignedBuffer<Neighbour>(static_cast<std::size_t>(n * n_candidates));
+    candidates.clear();
+    candidates = ScratchBuffer<Neighbour>(static_cast<std::size_t>(n * n_candidates), scratch);
     clock.lap();
     refine(block, n_candidates, n_threads, candidates.data());
     times_.refine = clock.lap();
     lists.row_of = std::move(row_of_);
+    links_ = Adjacency();  // so that two are not there at once
     links_ = Adjacency(n, options.degree);
     graph_prune(block, candidates.data(), n_candidates, options.degree, options.alpha, n_threads,
-                links_, times_);
+                scratch, links_, times_);
   }
   clock.lap();
   choose_entries(values, n_rows, lists, options, n_threads);

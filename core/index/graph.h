@@ -32,11 +32,14 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/scratch.h"
 #include "index/graph_codes.h"
 #include "index/points.h"
 #include "index/table.h"
@@ -56,6 +59,9 @@ struct GraphOptions {
   int head_bits = 4;
   std::uint64_t seed = 0;
   int n_jobs = 0;
+  // Of what is needed for a while, more bytes than `room` are in files of this folder.
+  std::string folder;
+  std::size_t room = std::numeric_limits<std::size_t>::max();
 };
 
 struct GraphTimes {
@@ -97,7 +103,7 @@ GraphLists graph_lists(const float* points, std::int64_t n, std::int64_t dim,
 void graph_candidates(const GraphLists& lists, const BlockCodes& codes, std::int64_t k,
                       int n_threads, Neighbour* out);
 void graph_prune(const BlockCodes& codes, Neighbour* candidates, std::int64_t k, int degree,
-                 float alpha, int n_threads, Adjacency& out, GraphTimes& times);
+                 float alpha, int n_threads, Scratch& scratch, Adjacency& out, GraphTimes& times);
 // Links what cannot be reached from the entries; returns the nodes linked, one an island.
 std::vector<std::uint32_t> graph_link(const std::vector<std::uint32_t>& entries, Adjacency& graph);
 std::int64_t graph_reached(const std::vector<std::uint32_t>& entries, const Adjacency& graph,

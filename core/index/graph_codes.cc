@@ -61,12 +61,13 @@ void to_panel(const std::int8_t* codes, int groups, std::int64_t r, std::uint8_t
 }
 
 void reserve(std::int64_t n, const std::vector<std::int64_t>& list_first, std::int64_t size,
-             BlockCodes& block, HeadCodes& head) {
+             Scratch& scratch, BlockCodes& block, HeadCodes& head) {
   block.n = n;
   block.groups = static_cast<int>(up(up(size, kGroupBytes) / kGroupBytes, kGroupStep));
   block.row_bytes = static_cast<std::int64_t>(block.groups) * kGroupBytes;
   const auto padded = static_cast<std::size_t>(n + 2 * kQueryPad);
-  block.rows = AlignedBuffer<std::int8_t>(padded * static_cast<std::size_t>(block.row_bytes));
+  block.rows =
+      ScratchBuffer<std::int8_t>(padded * static_cast<std::size_t>(block.row_bytes), scratch);
   std::memset(block.rows.data(), 0, block.rows.size());
   block.first_pair.assign(1, 0);
   for (std::size_t l = 0; l + 1 < list_first.size(); ++l) {
@@ -74,7 +75,8 @@ void reserve(std::int64_t n, const std::vector<std::int64_t>& list_first, std::i
     block.first_pair.push_back(block.first_pair.back() + (rows_here + kPair - 1) / kPair);
   }
   const auto slots = static_cast<std::size_t>(block.first_pair.back() * kPair);
-  block.panels = AlignedBuffer<std::uint8_t>(slots * static_cast<std::size_t>(block.row_bytes));
+  block.panels =
+      ScratchBuffer<std::uint8_t>(slots * static_cast<std::size_t>(block.row_bytes), scratch);
   std::memset(block.panels.data(), 0x80, block.panels.size());
   block.slot_step.assign(slots, 0.0f);
   block.slot_half.assign(slots, -std::numeric_limits<float>::infinity());
@@ -231,13 +233,13 @@ void HeadCodes::score(const std::int64_t* nodes, std::int64_t n, const std::uint
 
 void encode_graph_rows(const float* points, std::int64_t dim, const Space& space,
                        const Table<std::int32_t>& row_of,
-                       const std::vector<std::int64_t>& list_first, int n_threads,
+                       const std::vector<std::int64_t>& list_first, int n_threads, Scratch& scratch,
                        BlockCodes& block, HeadCodes& head) {
-  reserve(row_of.n(), list_first, space.size(), block, head);
+  reserve(row_of.n(), list_first, space.size(), scratch, block, head);
   parallel_for(
       static_cast<std::int64_t>(list_first.size()) - 1, n_threads, [&](std::int64_t task, int) {
         const auto l = static_cast<std::size_t>(task);
-        Turn::Scratch scratch = space.scratch();
+        Turn::Scratch turned = space.scratch();
         std::vector<float> gathered(static_cast<std::size_t>(kTurnRows * dim));
         std::vector<std::uint8_t> levels(static_cast<std::size_t>(head.dim));
         const std::int64_t last = list_first[l + 1];
@@ -246,9 +248,9 @@ void encode_graph_rows(const float* points, std::int64_t dim, const Space& space
           for (int i = 0; i < count; ++i) {
             std::copy_n(points + *row_of.of(p + i) * dim, dim, gathered.data() + i * dim);
           }
-          space.apply(gathered.data(), count, scratch);
+          space.apply(gathered.data(), count, turned);
           for (int i = 0; i < count; ++i) {
-            encode_node(scratch.out.data() + i * space.stride(), space.size(), p + i,
+            encode_node(turned.out.data() + i * space.stride(), space.size(), p + i,
                         block.first_pair[l], p + i - list_first[l], levels.data(), block, head);
           }
         }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/scratch.h"
 #include "index/points.h"
 #include "index/table.h"
 #include "linalg/turn.h"
@@ -38,8 +39,8 @@ struct BlockCodes {
   std::int64_t n = 0;
   int groups = 0;
   std::int64_t row_bytes = 0;
-  AlignedBuffer<std::int8_t> rows;       // (n + kQueryPad, row_bytes)
-  AlignedBuffer<std::uint8_t> panels;    // (pairs, 2 panels)
+  ScratchBuffer<std::int8_t> rows;       // (n + kQueryPad, row_bytes)
+  ScratchBuffer<std::uint8_t> panels;    // (pairs, 2 panels)
   std::vector<std::int64_t> first_pair;  // of each list, and one behind the last
   std::vector<float> slot_step;          // of each place in the panels: s, 0 where empty
   std::vector<float> slot_half;          // -|y|^2 / 2, -inf where empty
@@ -83,7 +84,7 @@ struct HeadCodes {
 // `row_of`: the row of each node, list by list; `points` (n_rows, dim).
 void encode_graph_rows(const float* points, std::int64_t dim, const Space& space,
                        const Table<std::int32_t>& row_of,
-                       const std::vector<std::int64_t>& list_first, int n_threads,
+                       const std::vector<std::int64_t>& list_first, int n_threads, Scratch& scratch,
                        BlockCodes& block, HeadCodes& head);
 
 }  // namespace vl

@@ -119,11 +119,11 @@ class Pruner {
 // Edges turned round: for each node who points at it, and from how far.
 struct Reversed {
   std::vector<std::int64_t> first;
-  std::vector<Neighbour> edges;
+  ScratchBuffer<Neighbour> edges;
 };
 
 Reversed reverse(const Neighbour* forward, std::int64_t n, std::int64_t k,
-                 const std::vector<std::int32_t>& kept) {
+                 const std::vector<std::int32_t>& kept, Scratch& scratch) {
   Reversed out;
   out.first.assign(static_cast<std::size_t>(n) + 1, 0);
   for (std::int64_t p = 0; p < n; ++p) {
@@ -132,7 +132,7 @@ Reversed reverse(const Neighbour* forward, std::int64_t n, std::int64_t k,
     }
   }
   for (std::size_t p = 1; p < out.first.size(); ++p) out.first[p] += out.first[p - 1];
-  out.edges.resize(static_cast<std::size_t>(out.first.back()));
+  out.edges = ScratchBuffer<Neighbour>(static_cast<std::size_t>(out.first.back()), scratch);
   std::vector<std::int64_t> next(out.first.begin(), out.first.end() - 1);
   for (std::int64_t p = 0; p < n; ++p) {
     for (std::int64_t j = 0; j < kept[static_cast<std::size_t>(p)]; ++j) {
@@ -147,7 +147,7 @@ Reversed reverse(const Neighbour* forward, std::int64_t n, std::int64_t k,
 }  // namespace
 
 void graph_prune(const BlockCodes& codes, Neighbour* candidates, std::int64_t k, int degree,
-                 float alpha, int n_threads, Adjacency& out, GraphTimes& times) {
+                 float alpha, int n_threads, Scratch& scratch, Adjacency& out, GraphTimes& times) {
   const std::int64_t n = codes.n;
   const double begin = seconds();
   std::vector<std::int32_t> kept(static_cast<std::size_t>(n));
@@ -163,7 +163,7 @@ void graph_prune(const BlockCodes& codes, Neighbour* candidates, std::int64_t k,
   });
   const double middle = seconds();
   times.prune += middle - begin;
-  const Reversed reversed = reverse(candidates, n, k, kept);
+  const Reversed reversed = reverse(candidates, n, k, kept, scratch);
   parallel_for(n_tasks, n_threads, [&](std::int64_t task, int) {
     Pruner pruner(codes);
     std::vector<Neighbour> all;

@@ -10,14 +10,25 @@ from typing import Any
 import numpy as np
 
 from vectorloom import _core
+from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.encoding import STORED, encode, resolve_kind
+from vectorloom.index.graph_memory import (
+    LIST_ROWS,
+    MOST_BYTES,
+    MOST_FLOATS,
+    PROBES,
+    code_bytes,
+    held_bytes,
+    least_bytes,
+    scratch_bytes,
+)
 from vectorloom.index.knn import build_bytes, graph_bytes
 from vectorloom.index.memory import available_memory
 from vectorloom.index.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
 from vectorloom.readable import format_bytes
 
-TASKS = ("index", "search", "knn_graph")
+TASKS = ("index", "search", "knn_graph", "graph")
 
 # The calibration searches this many random rows, and a quarter of them, twice: little enough for
 # 0.3 s on a slow machine, enough that the fixed cost of a call does not count.
@@ -25,6 +36,9 @@ _TRIAL_ROWS = 8192
 _TRIAL_QUERIES = 192
 _TRIAL_ELEMENTS = 1 << 22
 _TRIAL_PRODUCTS = 1 << 30  # multiply-adds of a rotation
+_TRIAL_NODES = 3072
+# What a walk of the build takes more for twice the rows, and a search for a row's list, as shares.
+_DEEPER, _FURTHER = 0.1, 0.01
 # Bytes of a file beside its arrays: header and padding.
 _FILE_OVERHEAD = 1024
 _ROW_OVERHEAD = 17  # id, norm and live flag
@@ -76,6 +90,7 @@ def estimate(
     k: int = 10,
     n_queries: int = 1000,
     n_jobs: int | None = None,
+    degree: int = 48,
 ) -> Estimate:
     """Say what indexing, searching or a neighbour graph will take, without doing it.
 
@@ -88,14 +103,17 @@ def estimate(
     dtype : str, default="float32"
         Storage; see `vectorloom.index.Exact`.
     metric : {"cosine", "ip", "l2", "hamming"}, default="cosine"
-    task : {"index", "search", "knn_graph"}, default="index"
-        ``Exact(...).fit``, a search of `n_queries` in one batch on it, or `vectorloom.knn_graph`.
+    task : {"index", "search", "knn_graph", "graph"}, default="index"
+        ``Exact(...).fit``, a search of `n_queries` in one batch on it, `vectorloom.knn_graph`, or
+        ``Graph(...).fit``, whose rows no two are equal.
     k : int, default=10
         For search and knn_graph.
     n_queries : int, default=1000
         For search.
     n_jobs : int or None, default=None
         Threads, as the job will have.
+    degree : int, default=48
+        For graph.
 
     Returns
     -------
@@ -121,6 +139,8 @@ def estimate(
     k, n_queries = check_count("k", k), check_count("n_queries", n_queries, at_least=0)
     kind = resolve_kind(metric, dtype)
     n_jobs = check_jobs(n_jobs)
+    if task == "graph":
+        return _checked(*_graph_job(n, dim, kind, metric, check_count("degree", degree), n_jobs))
     screened = kind in SCREENED and n >= SCREEN_MIN_ROWS
     held = _held_bytes(n, dim, kind, screened)
     rotation = build_bytes(n, dim) if screened else 0
@@ -146,12 +166,73 @@ def estimate(
             0,
             index_seconds + n * (per_query + n * per_pair),
         )
+    return _checked(job, notes)
+
+
+def _checked(job: tuple[int, int, int, float], notes: list[str]) -> Estimate:
     room = available_memory()
     if room is not None and job[1] > room:
         notes.append(
             f"more than the {format_bytes(room)} available here; use a smaller dtype or fewer rows"
         )
     return Estimate(*job, tuple(notes))
+
+
+def _graph_job(
+    n: int, dim: int, kind: str, metric: str, degree: int, n_jobs: int | None
+) -> tuple[tuple[int, int, int, float], list[str]]:
+    if metric == "hamming":
+        raise ParameterError("task='graph' takes metric 'cosine', 'ip' or 'l2'; got 'hamming'.")
+    space = dim + (metric == "ip")
+    code = code_bytes(space)
+    n_threads = _core.resolve_jobs(n_jobs)
+    rows = sum(_held_bytes(n, dim, kind, False).values())
+    held = held_bytes(n, space, degree, code)
+    least = least_bytes(n, space, degree, code, n_threads)
+    copied = kind != "float32" or metric != "l2"
+    scratch = scratch_bytes(n, space, degree, copied)
+    encoded = 0 if kind == "float32" else n * dim * STORED[kind].itemsize
+    ids = 8 * n  # twice for a while
+    disk = rows - n + held + _FILE_OVERHEAD
+    notes = [
+        f"{n_threads} threads, X given as float32",
+        f"codes of {code} bytes a row"
+        + (", as with as much spread in all directions; fewer otherwise" if space > 120 else ""),
+        f"with memory_limit from about {format_bytes(ids + rows - n * dim * 4 + least)} on, where "
+        f"X is mapped from a file, and up to {format_bytes(scratch)} of temporary files"
+        if kind == "float32"
+        else f"up to {format_bytes(scratch)} of it in temporary files with a memory_limit",
+    ]
+    if metric == "cosine" and kind == "float32":
+        notes.append(f"{format_bytes(4 * n * dim)} less where all rows are of length 1")
+    peak = rows + ids + encoded + least + scratch
+    seconds = _graph_seconds(n, dim, metric, degree, n_jobs)
+    return (rows + held, peak, disk, seconds), notes
+
+
+def _graph_seconds(n: int, dim: int, metric: str, degree: int, n_jobs: int | None) -> float:
+    """Return the time of a build, by that of a small one whose parts grow as they do."""
+    m = max(2, min(_TRIAL_NODES, n, _TRIAL_ELEMENTS // dim))
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((m, dim), dtype=np.float32)
+    rows = _core.Rows(x, "float32", None)
+    space = dim + (metric == "ip")
+    matrix, origin = np.eye(space + space % 2, space, dtype=np.float32), np.zeros(space, np.float32)
+    bits = 32 if space <= MOST_FLOATS else 8 if space <= MOST_BYTES else 4
+    norms = _core.norms(rows, n_jobs)
+    core = _core.GraphCore(
+        rows, norms, metric, float(norms.max()), matrix, origin, bits, space // 2 * 2 or 1,
+        degree=degree, candidates=min(128, max(32, degree)), refined=min(128, degree + degree // 3),
+        first_degree=max(8, degree * 2 // 3), n_jobs=n_jobs,
+    )  # fmt: skip
+    took = core.times()
+    share = n / m
+    # Each row meets the rows of so many lists; walks go deeper, and pages come from further away.
+    met = min(n, LIST_ROWS * PROBES) / m
+    per_row = took["encode"] + took["prune"] + took["join"] + took["link"] + took["knn"] * met
+    walks = took["refine"] * (1 + _DEEPER * np.log2(max(1.0, share)))
+    # Lists are as many as rows, and each row looks for its own among all.
+    return float(share * (per_row + walks + took["cluster"] * (1 + _FURTHER * share)))
 
 
 def _held_bytes(n: int, dim: int, kind: str, screened: bool) -> dict[str, int]:

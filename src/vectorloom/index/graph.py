@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorloom import _core
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.answer import FEW, Found, for_each_mask, top
 from vectorloom.index.encoding import resolve_kind
 from vectorloom.index.filters import Mask, QueryMasks
+from vectorloom.index.graph_memory import code_bytes, least_bytes, require_whole
 from vectorloom.index.hits import Hits
 from vectorloom.index.ivf import checked_recall
+from vectorloom.index.memory import parse_bytes
 from vectorloom.index.proximity import ProximityGraph, kept_for
 from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import no_ids_like
@@ -60,6 +63,9 @@ class Graph(RowIndex):
         How rows are stored: answers are scored by the stored (rounded) rows.
     exact_below : int, default=4096
         Fewer rows than this have no graph and are searched whole.
+    memory_limit : int or str, default=None
+        Bytes that the index and its build may hold, ``"4GB"`` or a number; None takes what there
+        is. See Notes for what is then left in files.
     n_jobs : int or None, default=None
         Threads; None and -1 take all that the process is allowed.
     random_state : int, default=0
@@ -85,7 +91,13 @@ class Graph(RowIndex):
     ShapeError
         Vectors or queries of another shape.
     CapacityError
-        Not enough memory; said before it is taken where the system tells what is left.
+        Not enough memory, or `memory_limit` less than links, codes and rows that are no file's
+        take; said before it is taken where the system tells what is left.
+    OSError
+        From a build under `memory_limit`: no room in the folder of temporary files. The index is
+        as it was.
+    FormatError
+        `fit` was given rows of a mapped file that became shorter since.
 
     See Also
     --------
@@ -109,6 +121,14 @@ class Graph(RowIndex):
     they are more than a quarter of the graph, with all others at the next search. Removed rows stay
     in the way until an eighth of the places is dead, or the index is saved, copied or pickled.
     Several threads may search at once; a change needs the index to itself.
+
+    Under `memory_limit` the same graph is built. Rows that `fit` gets mapped from a file in the
+    stored dtype (``np.load(path, mmap_mode="r")``, `vectorloom.read`) stay there where they and the
+    build would take more: the file must then neither change nor go while the index is used, and
+    the index is read-only until copied; `save` writes rows from file to file. Arrays of the build
+    that do not fit are files without a name in the folder TMPDIR, up to 24 * degree + 3 * dim bytes
+    a row; that folder should be on a disk, not in memory. Pages of files do not count: the system
+    drops them when it needs them.
 
     References
     ----------
@@ -139,6 +159,7 @@ class Graph(RowIndex):
         exact_below: int = 4096,
         n_jobs: int | None = None,
         random_state: int = 0,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.metric = metric
         self.degree = degree
@@ -146,6 +167,24 @@ class Graph(RowIndex):
         self.exact_below = exact_below
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.memory_limit = memory_limit
+
+    def fit(self, X: Any, ids: Any = None) -> Graph:
+        """Hold `X`, forgetting what was held before, and build the graph.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, dim)
+            Copied, or left in its file where it is mapped and `memory_limit` is too small for it.
+        ids : array-like of shape (n,), int64 or str, default=None
+            None gives 0, 1, …, n - 1.
+
+        Returns
+        -------
+        self
+        """
+        require_whole(X)
+        return super().fit(X, ids)
 
     @property
     def nbytes_(self) -> int:
@@ -247,10 +286,21 @@ class Graph(RowIndex):
             raise ParameterError(f"degree must be 4 to 96; got {self.degree}.")
         check_count("exact_below", self.exact_below, at_least=0)
         check_count("random_state", self.random_state, at_least=0)
+        self._limit()
         return kind
 
+    def _limit(self) -> int | None:
+        return None if self.memory_limit is None else parse_bytes(self.memory_limit)
+
     def _new_store(self, dim: int, ids: NDArray[Any]) -> RowStore:
-        return RowStore(self._stored_kind(), self.metric, dim, no_ids_like(ids), None)
+        store = RowStore(self._stored_kind(), self.metric, dim, no_ids_like(ids), None)
+        limit, n = self._limit(), len(ids)
+        if limit is not None:
+            space = dim + (self.metric == "ip")
+            n_threads = _core.resolve_jobs(check_jobs(self.n_jobs))
+            least = least_bytes(n, space, self.degree, code_bytes(space), n_threads)
+            store.most_bytes = max(0, limit - least - 32 * n)
+        return store
 
     def _adopt(self, store: RowStore, n_jobs: int | None) -> None:
         graph = self._built(store, n_jobs)
@@ -259,7 +309,9 @@ class Graph(RowIndex):
     def _built(self, store: RowStore, n_jobs: int | None) -> ProximityGraph | None:
         if store.n < max(1, self.exact_below):
             return None
-        return ProximityGraph.build(store, self.degree, self.random_state, n_jobs)
+        limit = self._limit()
+        room = None if limit is None else max(0, limit - store.nbytes_in_memory)
+        return ProximityGraph.build(store, self.degree, self.random_state, n_jobs, room)
 
     def _extended(self, n_jobs: int | None) -> None:
         graph, store = self._graph, self._store
@@ -324,7 +376,9 @@ class Graph(RowIndex):
         store = read_store(file, index._stored_kind(), index.metric, None)
         meta = file.meta["graph"]
         index._store = store
-        index._graph = None if meta is None else ProximityGraph.from_file(file, meta, store)
+        index._graph = (
+            None if meta is None else ProximityGraph.from_file(file, meta, store, index._limit())
+        )
         return index
 
 

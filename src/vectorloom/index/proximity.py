@@ -11,7 +11,21 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import FormatError, VectorloomError
-from vectorloom.index.memory import available_memory
+from vectorloom.index.graph_memory import (
+    FACTORS,
+    LINE,
+    LIST_ROWS,
+    MOST_BYTES,
+    MOST_FLOATS,
+    MOST_LINES,
+    PROBES,
+    SAMPLE,
+    VARIANCE,
+    code_bytes,
+    least_bytes,
+    scratch_folder,
+)
+from vectorloom.index.memory import available_memory, require_memory
 from vectorloom.index.screen import principal_directions, random_rotation
 from vectorloom.index.store import RowStore
 from vectorloom.io.container import Container
@@ -26,15 +40,6 @@ _ENOUGH = 0.9995
 #: Nodes a walk keeps at most, and so many times k.
 MOST_KEPT = 512
 KEPT_PER_HIT = 10
-# Codes fill whole cache lines: 64 bytes hold 8 of factors and 112 elements of four bits.
-_LINE = 128
-_FACTORS = 16
-_MOST_FLOATS = 31
-_MOST_BYTES = 120
-_MOST_LINES = 8
-# What a head is to hold of the variance; the rest of a distance is left to the check of rows.
-_VARIANCE = 0.9
-_SAMPLE = 16_384
 _ALPHA = 1.1
 # Rows of a file that are more than this share of the memory left are read when they are needed.
 _SHARE_OF_MEMORY = 0.5
@@ -71,9 +76,9 @@ class Space:
         dim = points.shape[1]
         origin = points.mean(axis=0)
         basis = principal_directions(points - origin)
-        if dim <= _MOST_FLOATS:
+        if dim <= MOST_FLOATS:
             return cls(basis.astype(np.float32), origin.astype(np.float32), 32, dim)
-        bits, head = (8, dim) if dim <= _MOST_BYTES else (4, _head_dim(points - origin, basis))
+        bits, head = (8, dim) if dim <= MOST_BYTES else (4, _head_dim(points - origin, basis))
         head = min(head, dim)
         basis[:head] = random_rotation(head) @ basis[:head]
         if head < dim:
@@ -86,11 +91,11 @@ class Space:
 def _head_dim(centred: NDArray[np.float64], basis: NDArray[np.float64]) -> int:
     """Return the elements of the fewest cache lines that hold enough of the variance."""
     spread = np.cumsum(((centred @ basis.T) ** 2).mean(axis=0))
-    for lines in range(1, _MOST_LINES):
-        head = lines * _LINE - _FACTORS
-        if head >= len(spread) or spread[head - 1] >= _VARIANCE * spread[-1]:
+    for lines in range(1, MOST_LINES):
+        head = lines * LINE - FACTORS
+        if head >= len(spread) or spread[head - 1] >= VARIANCE * spread[-1]:
             return head
-    return _MOST_LINES * _LINE - _FACTORS
+    return MOST_LINES * LINE - FACTORS
 
 
 class ProximityGraph:
@@ -133,14 +138,32 @@ class ProximityGraph:
         self._known: dict[tuple[float, int], float | None] = {}
 
     @classmethod
-    def build(cls, store: RowStore, degree: int, seed: int, n_jobs: int | None) -> ProximityGraph:
-        """Return the calibrated graph of all positions of a store."""
+    def build(
+        cls,
+        store: RowStore,
+        degree: int,
+        seed: int,
+        n_jobs: int | None,
+        room: int | None = None,
+    ) -> ProximityGraph:
+        """Return the calibrated graph of all positions of a store, within `room` bytes.
+
+        What does not fit is in temporary files for a while; the graph is the same.
+
+        Raises
+        ------
+        CapacityError
+            The graph itself takes more.
+        OSError
+            No place for temporary files.
+        """
         n = store.n
         norms = store.row_norms
         assert norms is not None  # rows are numbers
         radius = float(np.float32(norms.max() * (1 + 1e-6))) if store.metric == "ip" else 0.0
-        sample = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))
+        sample = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64))
         space = Space.fit(_points(store, sample, radius))
+        spare = None if room is None else _spare(room, n, space, degree, n_jobs)
         core = _core.GraphCore(
             store.rows,
             norms,
@@ -152,13 +175,18 @@ class ProximityGraph:
             space.head_dim,
             degree=degree,
             candidates=min(128, max(32, degree)),
+            probes=PROBES,
+            list_rows=LIST_ROWS,
             refined=min(128, degree + degree // 3),
             first_degree=max(8, degree * 2 // 3),
             alpha=_ALPHA,
             seed=seed,
             n_jobs=n_jobs,
+            folder=scratch_folder(),
+            room=spare,
         )
-        graph = cls(core, space, radius, np.empty(0), np.empty((0, len(RANKS))), n)
+        nothing = np.empty((0, len(RANKS)))
+        graph = cls(core, space, radius, np.empty(0), nothing, n, on_disk=store.read_only)
         graph.calibrate(store, seed, n_jobs)
         return graph
 
@@ -340,8 +368,12 @@ class ProximityGraph:
         return meta, arrays
 
     @classmethod
-    def from_file(cls, file: Container, meta: Mapping[str, Any], store: RowStore) -> ProximityGraph:
+    def from_file(
+        cls, file: Container, meta: Mapping[str, Any], store: RowStore, limit: int | None = None
+    ) -> ProximityGraph:
         """Return the graph that a file holds: mapped, or in memory where the rows fill that.
+
+        Rows fill memory that are half of what is left, or all of `limit` bytes.
 
         Raises
         ------
@@ -357,7 +389,7 @@ class ProximityGraph:
         )
         reaches = file.array("graph.reaches", "<f8", (None,))
         recalls = file.array("graph.recalls", "<f8", (len(reaches), len(RANKS)))
-        on_disk = _beyond_memory(store.values.nbytes)
+        on_disk = _beyond_memory(store.values.nbytes, limit)
         n_rows, radius = int(meta["n_rows"]), float(meta["radius"])
         arrays = {
             name: file.arrays["graph." + name]
@@ -395,8 +427,25 @@ class ProximityGraph:
         self.core = self._opened(state["core"], self.space, self.n_rows, copy=True)
 
 
-def _beyond_memory(nbytes: int) -> bool:
+def _spare(room: int, n: int, space: Space, degree: int, n_jobs: int | None) -> int:
+    """Return the bytes that a build may take for a while, or refuse what cannot be built."""
+    dim = space.matrix.shape[1]
+    code = code_bytes(dim, space.head_bits, space.head_dim)
+    least = least_bytes(n, dim, degree, code, _core.resolve_jobs(n_jobs))
+    require_memory(
+        least,
+        f"building the graph of {n:,} rows, beside the rows held,",
+        "Map the rows from a file (vl.read, or np.load with mmap_mode='r'), which leaves them "
+        "there; use a smaller degree, or raise memory_limit.",
+        limit=room,
+    )
+    return room - least
+
+
+def _beyond_memory(nbytes: int, limit: int | None) -> bool:
     """Whether a file's rows are too many to stay in memory with all else there is."""
+    if limit is not None and nbytes > limit:
+        return True
     room = available_memory()
     return room is not None and nbytes > _SHARE_OF_MEMORY * room
 

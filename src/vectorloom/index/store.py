@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vectorloom import _core
 from vectorloom.errors import CapacityError, InternalError, ParameterError
 from vectorloom.index.encoding import STORED, Encoded, decode
+from vectorloom.index.graph_memory import mapping_of
 from vectorloom.index.memory import require_memory
 from vectorloom.index.rowids import IntIds, StrIds
 from vectorloom.index.screen import build_screen
@@ -54,6 +55,8 @@ class RowStore:
         self.ids: IntIds | StrIds = ids
         self.policy = screen
         self.read_only = False
+        # First rows that take more than this and are mapped from a file are left there.
+        self.most_bytes: int | None = None
         self.n = 0
         self.n_live = 0
         self.next_id = 0
@@ -149,6 +152,11 @@ class RowStore:
         own = sum(array.nbytes for array in arrays if array is not None)
         return int(own + self.ids.nbytes + (0 if self.screen is None else self.screen.nbytes))
 
+    @property
+    def nbytes_in_memory(self) -> int:
+        """Bytes held that are no file's."""
+        return self.nbytes - (self.values.nbytes if self.read_only else 0)
+
     # ---- change --------------------------------------------------------------------------------
 
     def extend(
@@ -178,6 +186,9 @@ class RowStore:
         norms = None if self.norms is None else _core.norms(added, n_jobs)
         if norms is not None and self.metric == "cosine":
             refuse_zero(norms, name)
+        if start == 0 and self._leaves_in_file(rows):
+            self._refer(rows, norms, ids)
+            return
         values, scales, all_norms, live_flags, all_ids = self._room_for(end)
         values[start:end] = rows.values
         live_flags[start:end] = 1
@@ -202,6 +213,26 @@ class RowStore:
         self.ids.commit(all_ids, end, ascending)
         self.n, self.n_live = end, self.n_live + end - start - len(replaced)
         self.next_id = max(self.next_id, next_id)
+
+    def _leaves_in_file(self, rows: Encoded) -> bool:
+        most = self.most_bytes
+        return (
+            most is not None and rows.values.nbytes > most and mapping_of(rows.values) is not None
+        )
+
+    def _refer(self, rows: Encoded, norms: NDArray[np.float64] | None, ids: NDArray[Any]) -> None:
+        n = len(rows.values)
+        view = _view(rows.values, rows.scales, self.kind, n)
+        live_flags = np.ones(n, np.uint8)
+        kept = np.array(ids)  # which is the caller's
+        ascending = self.ids.stays_ascending(kept, n)
+        next_id = int(ids.max()) + 1 if self.ids.dtype == "int64" else 0
+        # Commit: nothing below fails.
+        self.values, self.scales, self.norms = rows.values, rows.scales, norms
+        self.live_flags, self._rows, self.read_only = live_flags, view, True
+        self.ids.commit(kept, n, ascending)
+        self.n = self.n_live = n
+        self.next_id = next_id
 
     def kill(self, positions: NDArray[np.int64]) -> None:
         """Remove the rows at these positions, all of them living."""
@@ -256,6 +287,7 @@ class RowStore:
             "screen": None,
             "_rows": None,
             "read_only": False,
+            "most_bytes": None,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
