@@ -92,8 +92,7 @@ def svcca(X: Any, Y: Any, *, variance: float = 0.99) -> Canonical:
     if isinstance(variance, bool) or not 0 < variance <= 1:
         raise ParameterError(f"variance must be above 0 and at most 1; got {variance!r}.")
     a, b = as_two(X, Y)
-    found = _correlate(_basis(a, "X", variance), _basis(b, "Y", variance), len(a))[0]
-    return found
+    return _correlate(_basis(a, "X", variance), _basis(b, "Y", variance), len(a))[0]
 
 
 def pwcca(X: Any, Y: Any) -> Canonical:
@@ -117,7 +116,8 @@ def pwcca(X: Any, Y: Any) -> Canonical:
     Notes
     -----
     Directions that X hardly uses count little, so that noise in many weak directions does not drown
-    what is shared in few strong ones. Cost: as `svcca`.
+    what is shared in few strong ones. The weights are sums over the columns of X, so that turning X
+    changes them a little; turning, or any invertible map of Y, does not. Cost: as `svcca`.
 
     References
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Centred kernel alignment: whether two spaces place the same items alike, up to rotation and scale.
+"""Centred kernel alignment: whether two spaces place items alike, up to rotation and scale.
 
     CKA(X, Y) = HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y))
 
