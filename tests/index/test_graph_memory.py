@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -120,10 +121,12 @@ def test_rows_behind_a_short_header_are_taken_as_they_lie(rows, tmp_path) -> Non
 
 def test_a_file_that_lost_its_end_is_refused(rows, path) -> None:
     mapped = np.load(path, mmap_mode="r")
+    read = vl.read(path)
     index = Graph().fit(rows)
     os.truncate(path, 5000)
-    with pytest.raises(vl.FormatError, match=r"rows\.npy: is truncated: it has 5000 bytes"):
-        index.fit(mapped)
+    for given in (mapped, read):
+        with pytest.raises(vl.FormatError, match=r"rows\.npy: is truncated: it has 5000 bytes"):
+            index.fit(given)
     assert len(index) == N
     index.search(rows[:1])
     with pytest.raises(vl.FormatError):
@@ -228,6 +231,15 @@ def test_estimates_of_memory_and_disk_are_within_ten_percent(metric, dim, tmp_pa
     assert_at_most(abs(job.disk_bytes / size - 1), 0.1, f"disk at {dim}, {size} bytes")
     assert job.peak_bytes > job.ram_bytes
     assert any("memory_limit" in note for note in job.notes)
+
+
+def test_seconds_of_a_build_are_of_the_right_size(rows) -> None:
+    start = time.perf_counter()
+    Graph("l2", n_jobs=1).fit(rows)
+    seconds = time.perf_counter() - start
+    said = vl.estimate(N, DIM, metric="l2", task="graph", n_jobs=1).seconds
+    assert_at_least(seconds / said, 0.1, "seconds taken over seconds said")  # others share it
+    assert_at_most(seconds / said, 10.0, "seconds taken over seconds said")
 
 
 def test_an_estimate_of_a_graph_takes_any_size_and_refuses_what_has_no_graph() -> None:

@@ -115,20 +115,22 @@ class Graph(RowIndex):
     as hold 90 % of the variance; up to 120 dimensions they are of eight bits, up to 31 floats.
 
     Cost: to build, about n * 48 * 256 * dim int8 multiply-adds for candidates and as much again for
-    pruning and a second round, and 8 * degree + 2 * dim bytes a row beside what stays. To search,
-    a few hundred to a few thousand codes. Memory: 4 * degree + 64 to 256 bytes of code + 4 a row,
-    beside the rows themselves, 16 bytes and their ids. Added rows are linked at once, or, where
-    they are more than a quarter of the graph, with all others at the next search. Removed rows stay
-    in the way until an eighth of the places is dead, or the index is saved, copied or pickled.
-    Several threads may search at once; a change needs the index to itself.
+    pruning and a second round, and 17 * degree + 2 * dim bytes a row beside what stays, 4 * dim
+    more where rows are no points as they lie (ip, other dtypes, lengths other than 1 under
+    cosine). To search, a few hundred to a few thousand codes. Memory: 4 * degree + 64 to 256 bytes
+    of code + 4 a row, beside the rows themselves, 16 bytes and their ids. Added rows are linked at
+    once, or, where they are more than a quarter of the graph, with all others at the next search.
+    Removed rows stay in the way until an eighth of the places is dead, or the index is saved,
+    copied or pickled. Several threads may search at once; a change needs the index to itself.
 
     Under `memory_limit` the same graph is built. Rows that `fit` gets mapped from a file in the
     stored dtype (``np.load(path, mmap_mode="r")``, `vectorloom.read`) stay there where they and the
     build would take more: the file must then neither change nor go while the index is used, and
     the index is read-only until copied; `save` writes rows from file to file. Arrays of the build
-    that do not fit are files without a name in the folder TMPDIR, up to 24 * degree + 3 * dim bytes
+    that do not fit are files without a name in the folder TMPDIR, about 17 * degree + 6 * dim bytes
     a row; that folder should be on a disk, not in memory. Pages of files do not count: the system
-    drops them when it needs them.
+    drops them when it needs them. ``vectorloom.estimate(n, dim, task="graph")`` tells the least
+    limit. Changes of the index and searches take what they need.
 
     References
     ----------

@@ -88,6 +88,8 @@ def require_whole(array: Any) -> None:
     ------
     FormatError
     """
+    if not isinstance(array, np.ndarray):  # vectors that were read, with their ids
+        array = getattr(array, "values", None)
     mapping = mapping_of(array) if isinstance(array, np.ndarray) else None
     if mapping is None:
         return
