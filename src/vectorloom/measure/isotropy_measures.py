@@ -48,6 +48,8 @@ class Isotropy:
         See `vectorloom.measure.partition_ratio`.
     explained : dict of int to float
         Share of the variance in the first 1, 10, … directions.
+    directions_90 : int
+        Directions that hold 90 % of the variance.
     n_rows, n_sampled, dim : int
     """
 
@@ -61,6 +63,7 @@ class Isotropy:
     mean_share: float
     partition_ratio: float
     explained: dict[int, float]
+    directions_90: int
     n_rows: int
     n_sampled: int
     dim: int
@@ -77,7 +80,7 @@ class Isotropy:
                 f"(centred {self.average_cosine_centred:.4f})",
                 f"share of the mean       {self.mean_share:.4f}",
                 f"partition ratio         {self.partition_ratio:.4f}",
-                f"variance in the first   {explained}",
+                f"variance in the first   {explained}; 90 % in {self.directions_90}",
                 f"from {self.n_sampled:,} of {self.n_rows:,} rows",
             ]
         )
@@ -154,6 +157,7 @@ def isotropy(
         mean_share=float(mean @ mean) / raw,
         partition_ratio=partition_ratio(rows, n_jobs=n_jobs),
         explained={k: float(shares[k - 1]) for k in (1, 10, 100, 1000) if k < dim},
+        directions_90=int(np.searchsorted(shares, 0.9)) + 1,
         n_rows=n,
         n_sampled=len(rows),
         dim=dim,
