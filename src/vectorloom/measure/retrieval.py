@@ -348,8 +348,12 @@ def ranked(scores: Mapping[str, float], query: str = "") -> list[str]:
     ['b', 'c', 'a']
     """
     documents = list(scores)
+    try:
+        values = np.array(list(scores.values()), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"run has scores of query {query!r} that are no numbers.") from None
     with np.errstate(over="ignore"):
-        kept = np.array(list(scores.values()), dtype=np.float64).astype(np.float32)
+        kept = values.astype(np.float32)
     if np.isnan(kept).any():
         bad = documents[int(np.argmax(np.isnan(kept)))]
         raise ParameterError(f"run has a NaN score for document {bad!r} of query {query!r}.")
@@ -384,13 +388,20 @@ def _as_qrels(qrels: Any) -> Qrels:
     for query, grades in table.items():
         result[query] = {}
         for document, grade in grades.items():
-            if isinstance(grade, bool) or int(grade) != grade:
+            if not _is_whole(grade):
                 raise ParameterError(
                     f"qrels have the grade {grade!r} for document {document!r} of query {query!r}; "
                     "grades must be whole numbers."
                 )
             result[query][document] = int(grade)
     return result
+
+
+def _is_whole(grade: Any) -> bool:
+    try:
+        return not isinstance(grade, bool) and int(grade) == grade
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _as_run(run: Any) -> Run:
