@@ -16,9 +16,9 @@ namespace vl {
 inline void will_need([[maybe_unused]] const void* data, [[maybe_unused]] std::size_t n) {
 #if defined(__linux__)
   static const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto first = reinterpret_cast<std::uintptr_t>(data) / page * page;
-  const auto last = reinterpret_cast<std::uintptr_t>(data) + n;
-  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_WILLNEED);
+  const auto into = static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(data) % page);
+  auto* first = static_cast<unsigned char*>(const_cast<void*>(data)) - into;
+  (void)madvise(first, into + n, MADV_WILLNEED);
 #endif
 }
 

@@ -82,18 +82,17 @@ class ScratchBuffer {
         scratch.release(bytes);
         throw;
       }
-      data_ = memory_.data();
     } else {
       file_ = FileMemory(scratch.folder(), bytes);
-      data_ = static_cast<T*>(file_.data());
     }
   }
   ScratchBuffer(ScratchBuffer&& other) noexcept { *this = std::move(other); }
   ScratchBuffer& operator=(ScratchBuffer&& other) noexcept {
-    std::swap(memory_, other.memory_);
+    AlignedBuffer<T> memory = std::move(memory_);
+    memory_ = std::move(other.memory_);
+    other.memory_ = std::move(memory);
     std::swap(file_, other.file_);
     std::swap(scratch_, other.scratch_);
-    std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
   }
@@ -103,17 +102,18 @@ class ScratchBuffer {
   // To be called before a buffer takes the place of this one: two need not be there at once.
   void clear() { const ScratchBuffer gone(std::move(*this)); }
 
-  T* data() noexcept { return data_; }
-  const T* data() const noexcept { return data_; }
+  T* data() noexcept {
+    return file_.data() == nullptr ? memory_.data() : static_cast<T*>(file_.data());
+  }
+  const T* data() const noexcept { return const_cast<ScratchBuffer*>(this)->data(); }
   std::size_t size() const noexcept { return size_; }
-  T& operator[](std::size_t i) noexcept { return data_[i]; }
-  const T& operator[](std::size_t i) const noexcept { return data_[i]; }
+  T& operator[](std::size_t i) noexcept { return data()[i]; }
+  const T& operator[](std::size_t i) const noexcept { return data()[i]; }
 
  private:
   AlignedBuffer<T> memory_;
   FileMemory file_;
   Scratch* scratch_ = nullptr;
-  T* data_ = nullptr;
   std::size_t size_ = 0;
 };
 

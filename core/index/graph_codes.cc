@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/threads.h"
 #include "simd/levels.h"
@@ -84,8 +85,9 @@ void reserve(std::int64_t n, const std::vector<std::int64_t>& list_first, std::i
   block.inverse.assign(padded, 1.0f);
   block.square.assign(padded, 0.0f);
   block.start.assign(padded, 0);
-  head.rows = Table<std::uint8_t>(n, HeadCodes::stride_of(head.dim, head.bits));
-  std::memset(head.rows.of(0), 0, head.rows.bytes());
+  Table<std::uint8_t> rows(n, HeadCodes::stride_of(head.dim, head.bits));
+  if (n > 0) std::memset(rows.of(0), 0, rows.bytes());
+  head.rows = std::move(rows);
 }
 
 // Node p, at place `at` of a list whose panels begin at `first_pair`.

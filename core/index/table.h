@@ -32,10 +32,13 @@ class Table {
   Table(Table&& other) noexcept { *this = std::move(other); }
   Table& operator=(Table&& other) noexcept {
     own_ = std::move(other.own_);
-    data_ = std::exchange(other.data_, nullptr);
-    n_ = std::exchange(other.n_, 0);
-    capacity_ = std::exchange(other.capacity_, 0);
+    data_ = other.data_;
+    n_ = other.n_;
+    capacity_ = other.capacity_;
     width_ = other.width_;
+    other.data_ = nullptr;
+    other.n_ = 0;
+    other.capacity_ = 0;
     return *this;
   }
 
