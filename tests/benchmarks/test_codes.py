@@ -45,7 +45,7 @@ QUARTER = """
 [[method]]
 name = "quarter"
 adapter = "vectorloom_codes"
-params = { recipe = "pca:4 | float16" }
+params = { recipe = "pca:4 | float16", distance = "ip" }
 """
 
 
