@@ -18,10 +18,10 @@ from vectorloom import _core
 from vectorloom.index.screen import (
     SAMPLE_ROWS,
     STEP,
-    TRIAL_QUERIES,
     distance_to_orthonormal,
+    mix,
     principal_directions,
-    random_rotation,
+    trial,
 )
 from vectorloom.index.store import RowStore
 
@@ -73,10 +73,7 @@ class Rotation:
             sample /= np.linalg.norm(sample, axis=1, keepdims=True)
         basis = principal_directions(sample)
         head = _choose_head((sample @ basis.T).astype(np.float32), store.metric, n)
-        cut = min(head, dim)
-        basis[:cut] = random_rotation(cut) @ basis[:cut]
-        if cut < dim:
-            basis[cut:] = random_rotation(dim - cut) @ basis[cut:]
+        mix(basis, min(head, dim))
         matrix = np.zeros((max(head, dim), dim), np.float32)
         matrix[:dim] = basis
         return cls(matrix, head, rest_bits, center, final)
@@ -131,13 +128,7 @@ def _choose_head(rotated: NDArray[np.float32], metric: str, n: int) -> int:
     padded: int = -(-dim // STEP) * STEP
     if m < 1024 or padded <= STEP:
         return padded
-    queries = rotated[:: max(1, m // TRIAL_QUERIES)][:TRIAL_QUERIES]
-    values = queries @ rotated.T
-    bias = -np.einsum("ij,ij->i", rotated, rotated) if metric == "l2" else np.zeros(m)
-    factor = 2.0 if metric == "l2" else 1.0
-    values = factor * values + bias
-    rank = min(m - 1, 1 + max(1, round(10 * m / n)))  # itself, and what the 10th of n is among m
-    threshold = -np.partition(-values, rank, axis=1)[:, rank]
+    queries, factor, bias, threshold = trial(rotated, metric, n)
     best, best_cost = padded, float(padded)
     for head in range(STEP, padded, STEP):
         tail = np.linalg.norm(rotated[:, head:], axis=1)

@@ -26,7 +26,7 @@ from vectorloom.index.graph_memory import (
     scratch_folder,
 )
 from vectorloom.index.memory import available_memory, require_memory
-from vectorloom.index.screen import principal_directions, random_rotation
+from vectorloom.index.screen import mix, principal_directions
 from vectorloom.index.store import RowStore
 from vectorloom.io.container import Container
 
@@ -80,9 +80,7 @@ class Space:
             return cls(basis.astype(np.float32), origin.astype(np.float32), 32, dim)
         bits, head = (8, dim) if dim <= MOST_BYTES else (4, _head_dim(points - origin, basis))
         head = min(head, dim)
-        basis[:head] = random_rotation(head) @ basis[:head]
-        if head < dim:
-            basis[head:] = random_rotation(dim - head) @ basis[head:]
+        mix(basis, head)
         matrix = np.zeros((dim + dim % 2, dim), np.float32)
         matrix[:dim] = basis
         return cls(matrix, origin.astype(np.float32), bits, head + head % 2 if bits == 4 else head)

@@ -64,10 +64,7 @@ def build_screen(
     basis = principal_directions(sample)
     rotated = sample @ basis.T
     head = _choose_head(rotated, metric, n)
-    cut = min(head, dim)
-    basis[:cut] = random_rotation(cut) @ basis[:cut]
-    if cut < dim:
-        basis[cut:] = random_rotation(dim - cut) @ basis[cut:]
+    mix(basis, min(head, dim))
     rotation = np.zeros((-(-dim // STEP) * STEP, dim), dtype=np.float32)
     rotation[:dim] = basis
     return _core.Screen.build(
@@ -106,6 +103,13 @@ def random_rotation(dim: int) -> NDArray[np.float64]:
     return q * signs
 
 
+def mix(basis: NDArray[np.float64], head: int) -> None:
+    """Turn the first `head` rows among themselves, and the others, so that none stands out."""
+    basis[:head] = random_rotation(head) @ basis[:head]
+    if head < len(basis):
+        basis[head:] = random_rotation(len(basis) - head) @ basis[head:]
+
+
 def distance_to_orthonormal(rotation: FloatArray) -> float:
     """Return a bound of the spectral norm of P - O, O the orthonormal matrix nearest to P.
 
@@ -116,12 +120,28 @@ def distance_to_orthonormal(rotation: FloatArray) -> float:
     return float(np.linalg.norm(wide @ wide.T - np.eye(len(wide)))) * 1.01 + 1e-12
 
 
-def _choose_head(rotated: NDArray[np.float64], metric: str, n: int) -> int:
-    """Head size (a multiple of 64) of least expected work on the sample; all if none helps."""
-    m, dim = (int(extent) for extent in rotated.shape)
-    padded: int = -(-dim // STEP) * STEP
-    if m < 1024 or padded <= STEP:
-        return padded
+def trial(
+    rotated: NDArray[Any], metric: str, n: int
+) -> tuple[NDArray[Any], float, NDArray[Any], NDArray[Any]]:
+    """Ask some rows of a sample for their neighbours, to try heads on.
+
+    Parameters
+    ----------
+    rotated : ndarray of shape (m, dim)
+    metric : {"cosine", "ip", "l2"}
+    n : int
+        Rows that the sample stands for.
+
+    Returns
+    -------
+    queries : ndarray of shape (n_queries, dim)
+    factor : float
+    bias : ndarray of shape (m,)
+        The value of a row is factor * product + bias.
+    threshold : ndarray of shape (n_queries,)
+        The value that the tenth of n rows would have.
+    """
+    m = len(rotated)
     queries = rotated[:: max(1, m // TRIAL_QUERIES)][:TRIAL_QUERIES]
     values = queries @ rotated.T
     bias = -np.einsum("ij,ij->i", rotated, rotated) if metric == "l2" else np.zeros(m)
@@ -129,6 +149,16 @@ def _choose_head(rotated: NDArray[np.float64], metric: str, n: int) -> int:
     values = factor * values + bias
     rank = min(m - 1, 1 + max(1, round(10 * m / n)))  # itself, and what the 10th of n is among m
     threshold = -np.partition(-values, rank, axis=1)[:, rank]
+    return queries, factor, bias, threshold
+
+
+def _choose_head(rotated: NDArray[np.float64], metric: str, n: int) -> int:
+    """Head size (a multiple of 64) of least expected work on the sample; all if none helps."""
+    m, dim = (int(extent) for extent in rotated.shape)
+    padded: int = -(-dim // STEP) * STEP
+    if m < 1024 or padded <= STEP:
+        return padded
+    queries, factor, bias, threshold = trial(rotated, metric, n)
     best, best_cost = padded, float(padded)
     for head in range(STEP, padded, STEP):
         tail = np.linalg.norm(rotated[:, head:], axis=1)
