@@ -23,7 +23,7 @@ from vectorloom.vectors import as_dense
 
 if TYPE_CHECKING:
     from vectorloom.compress.compressor import Compressor
-    from vectorloom.compress.report_chart import Chart
+    from vectorloom.io.pages import Chart
 
 _METRICS = ("cosine", "ip", "l2")
 _ARRAYS = ("found", "found_4k")

@@ -9,15 +9,13 @@ pointing.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vectorloom.compress.report_measuring import RECHECK, ReportRow
-from vectorloom.io.paths import replacing
+from vectorloom.io.pages import Chart
 
 if TYPE_CHECKING:
     from vectorloom.compress.report_card import Report
@@ -47,31 +45,6 @@ class Panel:
     title: str
     value: Callable[[ReportRow], float]
     interval: Callable[[ReportRow], tuple[float, float]] | None = None
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A finished picture; notebooks show it.
-
-    Parameters
-    ----------
-    svg : str
-    """
-
-    svg: str
-
-    def _repr_svg_(self) -> str:
-        return self.svg
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture as an .svg file.
-
-        Parameters
-        ----------
-        path : path-like
-        """
-        with replacing(Path(path)) as temporary:
-            temporary.write_text(self.svg, encoding="utf-8")
 
 
 def draw(report: Report) -> Chart:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -22,14 +21,13 @@ from vectorloom.compress.report_chart import (
 )
 from vectorloom.compress.report_measuring import RECHECK, ReportRow
 from vectorloom.compress.report_truth import rounded, share_text
-from vectorloom.io.paths import replacing
+from vectorloom.io.pages import fill, write_text
 from vectorloom.readable import format_seconds
 
 if TYPE_CHECKING:
     from vectorloom.compress.report_card import Report
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
 _DASH = "–"
 
 #: Head of a column, and what stands in it.
@@ -92,9 +90,7 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> None:
     report : Report
     path : path-like
     """
-    page = render(report)
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(render(report), path)
 
 
 def render(report: Report) -> str:
@@ -124,7 +120,7 @@ def render(report: Report) -> str:
         "made": f"in {format_seconds(report.seconds)}, kernels {escape(report.level)}, "
         f"random state {report.random_state}",
     }
-    return _PLACE.sub(lambda match: parts[match.group(1)], _TEMPLATE.read_text(encoding="utf-8"))
+    return fill(_TEMPLATE, parts)
 
 
 def fragment(report: Report) -> str:

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from vectorloom.demo.passages import STDLIB, Passage
 from vectorloom.demo.questions import Quality
 from vectorloom.demo.result import DemoResult, Question, counted
-from vectorloom.io.paths import replacing
+from vectorloom.io.pages import fill, write_text
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
 _N_COLOURS = 8  # more hues cannot be told apart; the other packages share a grey
 _N_LABELS = 18
 _SUMMARY_CHARS = 140
@@ -39,9 +38,7 @@ class Picture:
 
 def write_report(result: DemoResult, picture: Picture) -> None:
     """Write the report to ``result.report``, whole or not at all."""
-    page = render(result, picture)
-    with replacing(result.report) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(render(result, picture), result.report)
 
 
 def render(result: DemoResult, picture: Picture) -> str:
@@ -62,7 +59,7 @@ def render(result: DemoResult, picture: Picture) -> str:
         "machine": _machine(result),
         "data": _script_data(picture),
     }
-    return _PLACE.sub(lambda match: parts[match.group(1)], _TEMPLATE.read_text(encoding="utf-8"))
+    return fill(_TEMPLATE, parts)
 
 
 def _lede(result: DemoResult) -> str:
