@@ -38,7 +38,7 @@ def test_zero_rows_copies_and_constant_dimensions_are_counted(plain) -> None:
     found = report(x)
     assert found.n_zero == 0  # the constant column makes them rows like others
     assert found.copies == pytest.approx(102 / 1303)
-    assert found.constant.tolist() == [6]
+    assert found.columns.constant.tolist() == [6]
     assert said(found, "copies of another")
     assert said(found, "1 of 8 dimensions is constant (6)")
     assert report(np.concatenate([plain, np.zeros((3, 6))])).n_zero == 3
@@ -66,7 +66,7 @@ def test_few_strong_directions_ask_for_pca(rng) -> None:
 
 
 def test_hubs_and_high_dimension_are_told(rng) -> None:
-    found = report(rng.standard_normal((3000, 200)), metric="l2")
+    found = report(rng.standard_normal((1200, 150)), metric="l2")
     assert said(found, "never among anyone's 10 nearest")
     assert said(found, "intrinsic dimension is about")
 

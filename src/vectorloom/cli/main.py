@@ -18,6 +18,7 @@ from vectorloom.cli.convert import convert
 from vectorloom.cli.demo import demo
 from vectorloom.cli.doctor import doctor
 from vectorloom.cli.info import info
+from vectorloom.cli.measure import measure
 from vectorloom.cli.output import EXIT_INTERRUPTED, note
 from vectorloom.cli.search import search
 
@@ -51,7 +52,7 @@ def root(
     """Learn, compress, index and search vectors, with answers that are measured and exact."""
 
 
-for command in (demo, search, compress, info, convert, doctor):
+for command in (demo, search, compress, measure, info, convert, doctor):
     app.command()(command)
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is the matter with these vectors: findings, with advice in words."""
+"""What is the matter with these vectors: measured, and said with advice in words."""
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,33 +13,90 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_choice, check_jobs
-from vectorloom.measure.dimension import Dimension, intrinsic_dimension
+from vectorloom.io.pages import Chart
+from vectorloom.measure.contrast import Structure, structure
+from vectorloom.measure.dimension import Dimension, dimension_of
+from vectorloom.measure.drifting import Drift, drift
+from vectorloom.measure.hub_experiments import TRIALS, HubTrials, hub_trials
 from vectorloom.measure.hubs import Hubness, hubness
 from vectorloom.measure.isotropy_measures import Isotropy, isotropy
+from vectorloom.measure.near_duplicates import NearCopies, near_copies_of
+from vectorloom.measure.nearby import Nearby, nearby
+from vectorloom.measure.outlying import Outliers, outliers_of
+from vectorloom.measure.query_distance import QueryShift, query_shift_of
+from vectorloom.measure.redundant import Redundancy, redundancy
+from vectorloom.measure.result import Result
 from vectorloom.measure.rows import sampled
+from vectorloom.progress import progress
 from vectorloom.vectors import as_dense
 
 Floats = NDArray[np.float32]
+Positions = NDArray[np.int64]
 
 _BLOCK = 8192
 _FEWEST = 20
 _HUB_ROWS = 10_000
-_DIMENSION_ROWS = 500
+_NEAR_ROWS = 1000  # whose neighbours are sought among all rows
+_TRIAL_ROWS = 3000
+_CURVE_ROWS, _CURVE_QUERIES = 5000, 500
+_STRUCTURE_ROWS = 5000
+_NEIGHBOURS = 20
+_K = 10
+_SINGLE = tuple(name for name in TRIALS if "+" not in name)
+_NEARLY_CONSTANT = 1e-6
+_HEAVY = 10.0
 
-# From where on a number is worth a sentence. The hub limits are those of index audits; the others
-# are what MiniLM sentences, which need no repair, stay clear of.
-_MANY_COPIES = 0.001
-_MEAN_SHARE = 0.1
-_FEW_DIRECTIONS = 0.5
-_HUBS = 2.0
-_ANTIHUBS = 0.1
-_HARD = 30.0
-_LENGTHS_DIFFER = 0.01
+
+@dataclass(frozen=True)
+class Finding(Result):
+    """One thing worth a sentence.
+
+    Attributes
+    ----------
+    kind : str
+        What was looked at, such as ``"hubs"``.
+    level : {"repair", "consider", "fine"}
+        How urgent it is; ``"fine"`` where nothing has to be done.
+    fact : str
+        What was measured.
+    advice : str
+        What to do about it; empty where nothing.
+    """
+
+    kind: str
+    level: str
+    fact: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.fact}: {self.advice}" if self.advice else f"{self.fact}."
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """Findings about a set of vectors; ``print`` it.
+class Columns(Result):
+    """What single dimensions hold.
+
+    Attributes
+    ----------
+    constant : ndarray of shape (a,), int64
+        Columns that hold one value in all rows.
+    dead : ndarray of shape (b,), int64
+        Others whose variance is less than a millionth of the mean variance.
+    heavy : ndarray of shape (c,), int64
+        Columns with more than 5 %, and ten times their part, of the squared length.
+    heavy_share : float
+        Of the squared length that these hold together.
+    """
+
+    constant: Positions
+    dead: Positions
+    heavy: Positions
+    heavy_share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Report(Result):
+    """Findings about a set of vectors; ``print`` it, `save` it as a page.
 
     Attributes
     ----------
@@ -46,57 +105,111 @@ class Report:
         Rows that are all 0; left out of everything else.
     copies : float
         Share of rows that are exact copies of an earlier one; copies are left out of what follows.
-    constant : ndarray of shape (m,), int64
-        Columns that hold one value.
+    columns : Columns
     length : float
         Mean length of the rows.
     length_spread : float
         Standard deviation of the lengths over their mean.
+    lengths : ndarray, float64
+        Of the sampled rows.
     isotropy : Isotropy
     dimension : Dimension
-        By maximum likelihood.
+        By maximum likelihood, at 1,000 rows among all.
+    near : NearCopies
+    outliers : Outliers
     hubness : Hubness
+    trials : HubTrials
+        What reductions of hubness did, on a sample.
+    structure : Structure
+    redundancy : Redundancy
+    queries : QueryShift or None
+    drift : Drift or None
+        From the earlier batch to these vectors.
     metric : {"cosine", "l2"}
-        Of dimension and hubness.
-    advice : tuple of str
-        What follows from the numbers, most urgent first.
+    seconds : float
+    findings : tuple of Finding
+        Most urgent first; what is fine comes last.
     """
 
     n_rows: int
     dim: int
     n_zero: int
     copies: float
-    constant: NDArray[np.int64]
+    columns: Columns
     length: float
     length_spread: float
+    lengths: NDArray[np.float64]
     isotropy: Isotropy
     dimension: Dimension
+    near: NearCopies
+    outliers: Outliers
     hubness: Hubness
+    trials: HubTrials
+    structure: Structure
+    redundancy: Redundancy
+    queries: QueryShift | None
+    drift: Drift | None
     metric: str
-    advice: tuple[str, ...]
+    seconds: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What follows from the numbers, most urgent first."""
+        told = tuple(str(finding) for finding in self.findings if finding.level != "fine")
+        return told or (
+            "Nothing stands out: no repair is needed before these vectors are indexed.",
+        )
 
     def __str__(self) -> str:
+        parts = [self.isotropy, self.dimension, self.near, self.outliers, self.hubness, self.trials]
+        parts += [self.structure, self.redundancy]
+        parts += [part for part in (self.queries, self.drift) if part is not None]
         return "\n".join(
             [
                 f"{self.n_rows:,} vectors of {self.dim} dimensions, length {self.length:.3g} "
                 f"(± {self.length_spread:.1%})",
                 f"{self.n_zero} zero rows, {self.copies:.2%} copies, "
-                f"{len(self.constant)} constant dimensions",
+                f"{len(self.columns.constant)} constant dimensions",
                 "",
-                str(self.isotropy),
-                "",
-                str(self.dimension),
-                "",
-                str(self.hubness),
-                "",
+                *(f"{part}\n" for part in parts),
                 *(f"- {line}" for line in self.advice),
             ]
         )
 
+    def plots(self) -> list[Chart]:
+        """Draw what was measured.
+
+        Returns
+        -------
+        list of Chart
+        """
+        from vectorloom.measure.card_page import plots
+
+        return plots(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the report as a page of HTML that needs no network.
+
+        Parameters
+        ----------
+        path : path-like
+        """
+        from vectorloom.measure.card_page import write_page
+
+        write_page(self, path)
+
+    def _repr_html_(self) -> str:
+        from vectorloom.measure.card_page import fragment
+
+        return fragment(self)
+
 
 def report(
     X: Any,
+    queries: Any = None,
     *,
+    before: Any = None,
     metric: str = "cosine",
     sample: int | None = 20_000,
     exact: bool = False,
@@ -108,13 +221,20 @@ def report(
     Parameters
     ----------
     X : array-like of shape (n, dim), n >= 20, dim >= 2
+        May be memory-mapped.
+    queries : array-like of shape (m, dim) or None, default=None
+        Real queries: are they where the rows are?
+    before : array-like of shape (b, dim), b >= 10, or None, default=None
+        An earlier batch: have the vectors drifted since?
     metric : {"cosine", "l2"}, default="cosine"
         What the vectors will be compared by.
     sample : int or None, default=20000
-        Rows drawn for isotropy; hubness takes at most 10,000 of them and the dimension is measured
-        at 500, among these rows. Zero rows, copies, constant columns and lengths are of all rows.
+        Rows drawn for isotropy; hubness takes at most 10,000 of them, and what is tried 3,000 to
+        5,000. Zero rows, copies, constant columns and lengths are of all rows; near-copies,
+        outliers and dimension are measured at 1,000 rows among all.
     exact : bool, default=False
-        Takes all rows for everything, at a cost of n**2.
+        Takes all rows for everything but what is tried (reductions, fewer dimensions, structure,
+        drift), at a cost of n**2.
     random_state : int, default=0
     n_jobs : int or None, default=None
 
@@ -125,14 +245,16 @@ def report(
     Raises
     ------
     ShapeError
-        Fewer than 20 rows that are neither zero nor copies; one dimension.
+        Fewer than 20 rows that are neither zero nor copies; one dimension; queries or an earlier
+        batch of another dimension.
     ParameterError
         NaN, or another metric.
 
     Notes
     -----
-    Cost: three passes over the rows, sample * dim**2, and 10,000 * sample * dim. Advice is a rule
-    of thumb on numbers; where judgments or queries exist, measure with them before acting on it.
+    Cost: four passes over the rows, 1,000 * n * dim, and about as much as 10,000**2 * dim for the
+    rest. Every share has its 95 % interval. Advice is a rule of thumb on numbers; where judgments
+    exist, measure with them before acting on it.
 
     Examples
     --------
@@ -142,13 +264,19 @@ def report(
     >>> print(report(X).advice[0])
     1 of 16 dimensions is constant (3): drop it, it costs memory and says nothing.
     """
+    from vectorloom.measure.card_advice import findings_of
+
+    began = time.monotonic()
     check_choice("metric", metric, ("cosine", "l2"))
     rows = as_dense(X)
     n_jobs = check_jobs(n_jobs)
     if rows.shape[1] < 2:
         raise ShapeError("X must have at least two columns for a report; got one.")
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    first = np.unique(_fingerprints(rows), return_index=True)[1]
+    asked = None if queries is None else as_dense(queries, name="queries", dim=rows.shape[1])
+    earlier = None if before is None else as_dense(before, name="before", dim=rows.shape[1])
+    with progress("lengths and copies", total=len(rows), unit="rows") as bar:
+        lengths, marks, constant = _scan(rows, bar)
+    first = np.unique(marks, return_index=True)[1]
     kept = np.sort(first[lengths[first] > 0])
     if len(kept) < _FEWEST:
         raise ShapeError(
@@ -156,118 +284,109 @@ def report(
         )
     at = kept[sampled(len(kept), sample, random_state, exact=exact)]
     part = rows if len(at) == len(rows) else np.ascontiguousarray(rows[at])
-    options: dict[str, Any] = {"exact": exact, "random_state": random_state, "n_jobs": n_jobs}
+    among = None if len(kept) == len(rows) else kept
+    near = _near(rows, kept, among, metric, exact, random_state, n_jobs)
+    options: dict[str, Any] = {"metric": metric, "random_state": random_state, "n_jobs": n_jobs}
     known = lengths[lengths > 0]
-    n_zero = len(lengths) - len(known)
-    try:
-        dimension = intrinsic_dimension(part, metric=metric, sample=_DIMENSION_ROWS, **options)
-    except ParameterError:  # rows in one direction: told by the isotropy
-        dimension = Dimension(0.0, 0.0, 0.0, "mle", 0, None, np.empty(0, np.int64), 0)
+    with progress("hubs, directions and what helps", total=5, unit="steps") as bar:
+        shape = isotropy(part, sample=None, n_jobs=n_jobs)
+        bar.advance()
+        hubs = hubness(part, _K, sample=_HUB_ROWS, exact=exact, **options)
+        bar.advance()
+        trials = hub_trials(part, _K, tries=_SINGLE, sample=_TRIAL_ROWS, **options)
+        bar.advance()
+        curve = redundancy(part, k=_K, sample=_CURVE_ROWS, n_queries=_CURVE_QUERIES, **options)
+        bar.advance()
+        contrast = structure(part, _K, sample=_STRUCTURE_ROWS, **options)
     found = Report(
         n_rows=len(rows),
         dim=rows.shape[1],
-        n_zero=n_zero,
+        n_zero=len(lengths) - len(known),
         copies=1.0 - (len(first) / len(rows)),
-        constant=np.flatnonzero((rows == rows[0]).all(axis=0)),
+        columns=_columns(part, constant),
         length=float(known.mean()),
         length_spread=float(known.std() / known.mean()),
-        isotropy=replace(isotropy(part, sample=None, n_jobs=n_jobs), n_rows=len(rows)),
-        dimension=dimension,
-        hubness=hubness(part, metric=metric, sample=_HUB_ROWS, **options),
+        lengths=lengths[at],
+        isotropy=replace(shape, n_rows=len(rows)),
+        dimension=_dimension(near),
+        near=near_copies_of(near, rows),
+        outliers=outliers_of(near, _K),
+        hubness=hubs,
+        trials=trials,
+        structure=contrast,
+        redundancy=curve,
+        queries=None
+        if asked is None
+        else query_shift_of(
+            near, rows, asked, among=among, exact=exact, random_state=random_state, n_jobs=n_jobs
+        ),
+        drift=None
+        if earlier is None
+        else drift(_not_zero(earlier, metric), part, metric=metric, random_state=random_state),
         metric=metric,
-        advice=(),
+        seconds=0.0,
+        findings=(),
     )
-    return replace(found, advice=tuple(advice_on(found)))
+    found = replace(found, findings=tuple(findings_of(found)))
+    return replace(found, seconds=time.monotonic() - began)
 
 
-def advice_on(found: Report) -> list[str]:
-    """Say what follows from the numbers of a report, most urgent first.
+def _scan(rows: Floats, bar: Any) -> tuple[NDArray[np.float64], NDArray[np.uint64], Positions]:
+    """Return lengths, 64 bits of each row, and constant columns, in one pass.
 
-    Parameters
-    ----------
-    found : Report
-
-    Returns
-    -------
-    list of str
+    The bits are the same for copies, and for others by chance of 2^-64 a pair.
     """
-    lines = [*_on_rows(found), *_on_directions(found), *_on_neighbours(found)]
-    return lines or ["Nothing stands out: no repair is needed before these vectors are indexed."]
-
-
-def _on_rows(found: Report) -> list[str]:
-    lines = []
-    if found.n_zero:
-        lines.append(
-            f"{found.n_zero} rows are zero and have no direction: drop them, or find out what "
-            "failed to encode."
-        )
-    if found.copies > _MANY_COPIES:
-        lines.append(
-            f"{found.copies:.1%} of the rows are copies of another: drop them and keep their ids "
-            "beside the first, or they fill the answers."
-        )
-    n = len(found.constant)
-    if n:
-        some = ", ".join(map(str, found.constant[:5])) + (", …" if n > 5 else "")
-        lines.append(
-            f"{n} of {found.dim} dimensions {'is' if n == 1 else 'are'} constant ({some}): drop "
-            f"{'it, it costs' if n == 1 else 'them, they cost'} memory and "
-            f"{'says' if n == 1 else 'say'} nothing."
-        )
-    if found.length_spread > _LENGTHS_DIFFER:
-        lines.append(
-            f"Lengths differ by {found.length_spread:.0%}: cosine, ip and l2 rank differently. "
-            "Take the metric that the model was trained for."
-        )
-    return lines
-
-
-def _on_directions(found: Report) -> list[str]:
-    lines = []
-    shape = found.isotropy
-    if shape.mean_share > _MEAN_SHARE and found.metric == "cosine":
-        lines.append(
-            f"The mean holds {shape.mean_share:.0%} of the squared length, so that any two rows "
-            f"have a cosine of about {shape.average_cosine:.2f}: try vl.measure.Centring, for "
-            "documents and queries alike."
-        )
-    if shape.directions_90 < _FEW_DIRECTIONS * found.dim:
-        lines.append(
-            f"{shape.directions_90} of {found.dim} directions hold 90 % of the variance: "
-            f"vl.compress.PCA({shape.directions_90}) is worth a try; vl.compress.report says what "
-            "it costs."
-        )
-    return lines
-
-
-def _on_neighbours(found: Report) -> list[str]:
-    lines = []
-    hubs = found.hubness
-    if hubs.skewness > _HUBS or hubs.antihub_share > _ANTIHUBS:
-        lines.append(
-            f"{hubs.antihub_share:.0%} of the rows are never among anyone's {hubs.k} nearest, and "
-            f"hubs hold {hubs.hub_occupancy:.0%} of all places: try vl.measure.Centring, then "
-            "LocalScaling, and keep them only if judged queries gain."
-        )
-    if found.dimension.value > _HARD:
-        lines.append(
-            f"The intrinsic dimension is about {found.dimension.value:.0f}: neighbours are hardly "
-            "nearer than others, and approximate indexes need much effort. Measure recall, and "
-            "doubt that the order of neighbours means much."
-        )
-    return lines
-
-
-def _fingerprints(rows: Floats) -> NDArray[np.uint64]:
-    """Return 64 bits of each row: the same for copies, and for others by chance of 2^-64 a pair."""
     weights = np.random.default_rng(0).integers(0, 2**63, rows.shape[1], dtype=np.uint64) * 2 + 1
-    marks = np.empty(len(rows), np.uint64)
+    lengths, marks = np.empty(len(rows)), np.empty(len(rows), np.uint64)
+    same = np.ones(rows.shape[1], bool)
     for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK] + np.float32(0.0)  # -0 becomes 0
+        at = slice(start, start + _BLOCK)
+        block = rows[at] + np.float32(0.0)  # -0 becomes 0
+        lengths[at] = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
+        same &= (block == rows[0]).all(axis=0)
         bits = block.view(np.uint32).astype(np.uint64)
         bits ^= bits >> np.uint64(15)
         bits *= np.uint64(0x9E3779B97F4A7C15)
         bits ^= bits >> np.uint64(32)
-        marks[start : start + _BLOCK] = (bits * weights).sum(axis=1, dtype=np.uint64)
-    return marks
+        marks[at] = bits @ weights
+        bar.advance(len(block))
+    return lengths, marks, np.flatnonzero(same)
+
+
+def _near(
+    rows: Floats,
+    kept: Positions,
+    among: Positions | None,
+    metric: str,
+    exact: bool,
+    random_state: int,
+    n_jobs: int | None,
+) -> Nearby:
+    at = kept[sampled(len(kept), _NEAR_ROWS, random_state, exact=exact)]
+    k = min(_NEIGHBOURS, len(kept) - 1)
+    return nearby(rows, at, k, metric=metric, among=among, n_jobs=n_jobs)
+
+
+def _dimension(near: Nearby) -> Dimension:
+    try:
+        return dimension_of(near.lengths, near.rows)
+    except ParameterError:  # rows in one direction: told by the isotropy
+        return Dimension(0.0, 0.0, 0.0, "mle", 0, None, np.empty(0, np.int64), 0)
+
+
+def _columns(part: Floats, constant: Positions) -> Columns:
+    variances = part.var(axis=0, dtype=np.float64)
+    quiet = np.flatnonzero(variances < _NEARLY_CONSTANT * variances.mean())
+    squares = np.einsum("ij,ij->j", part, part, dtype=np.float64)
+    shares = squares / squares.sum()
+    heavy = np.flatnonzero(shares > max(0.05, _HEAVY / part.shape[1]))
+    return Columns(
+        constant=constant,
+        dead=np.setdiff1d(quiet, constant),
+        heavy=heavy[np.argsort(-shares[heavy], kind="stable")],
+        heavy_share=float(shares[heavy].sum()),
+    )
+
+
+def _not_zero(rows: Floats, metric: str) -> Floats:
+    return rows[rows.any(axis=1)] if metric == "cosine" else rows

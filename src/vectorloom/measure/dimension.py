@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_choice, check_count, check_jobs
+from vectorloom.io.pages import Chart
 from vectorloom.measure.intrinsic import local_dimension, mean_dimension
+from vectorloom.measure.result import Result
 from vectorloom.measure.rows import Z95, as_lengths, sampled, unit_rows
 from vectorloom.select.neighbours import nearest_others, nearest_rows
 from vectorloom.vectors import as_dense
@@ -41,7 +43,7 @@ _BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Dimension:
+class Dimension(Result):
     """An estimate of intrinsic dimension; ``float(result)`` is its value.
 
     Attributes
@@ -73,6 +75,25 @@ class Dimension:
 
     def __float__(self) -> float:
         return self.value
+
+    def plot(self) -> Chart:
+        """Draw the local values; for methods without, the value alone.
+
+        Returns
+        -------
+        Chart
+        """
+        from vectorloom.measure.chart import Bar, bar_chart, distribution_chart
+
+        if self.local is None:
+            bars = [Bar(self.method, self.value, self.low, self.high)]
+            return bar_chart("Intrinsic dimension", bars, x_label="dimension", digits=1)
+        return distribution_chart(
+            "Local intrinsic dimension",
+            [("rows", self.local)],
+            x_label=f"dimension around a row, from {self.k} neighbours",
+            guide=(self.value, f"{self.value:.1f}"),
+        )
 
     def __str__(self) -> str:
         copies = f"; {self.n_copies} have copies" if self.n_copies else ""
@@ -173,23 +194,54 @@ def intrinsic_dimension(
         return _graph_growth(rows, k, random_state, n_jobs)
     at = sampled(n, sample, random_state, exact=exact)
     found, scores = nearest_others(rows, at, k, n_jobs=n_jobs)
-    lengths = as_lengths(scores)
-    n_copies = int((lengths[:, 0] == 0).sum())
+    local = _lpca(rows, found) if method == "lpca" else None
+    return dimension_of(as_lengths(scores), at, method, local=local)
+
+
+def dimension_of(
+    lengths: Doubles, rows: NDArray[np.int64], method: str = "mle", *, local: Doubles | None = None
+) -> Dimension:
+    """Return the estimate from distances that are known.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (m, k), float64
+        Distances of each measured row to its k nearest others, ascending.
+    rows : ndarray of shape (m,), int64
+        Positions of the measured rows.
+    method : {"mle", "mom", "mada", "twonn", "lpca"}, default="mle"
+    local : ndarray of shape (m,), float64, or None, default=None
+        Local values where they are not of distances, as those of ``"lpca"``.
+
+    Returns
+    -------
+    Dimension
+
+    Raises
+    ------
+    ParameterError
+        Nothing but copies.
+
+    Examples
+    --------
+    >>> j = np.sqrt(np.arange(1.0, 21))[None, :]  # as in a plane
+    >>> round(dimension_of(np.repeat(j, 5, axis=0), np.arange(5)).value, 1)
+    2.2
+    """
     if method == "twonn":
         value, error = _two_nearest(lengths)
-        local = None
     else:
-        local = _lpca(rows, found) if method == "lpca" else _from_distances(lengths, method)
+        local = _from_distances(lengths, method) if local is None else local
         value, error = _average(local, method)
     return Dimension(
         value=value,
         low=max(0.0, value - Z95 * error),
         high=value + Z95 * error,
         method=method,
-        k=k,
+        k=lengths.shape[1],
         local=local,
-        rows=at,
-        n_copies=n_copies,
+        rows=rows,
+        n_copies=int((lengths[:, 0] == 0).sum()),
     )
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_choice, check_count, check_jobs
+from vectorloom.io.pages import Chart
+from vectorloom.measure.result import Result
 from vectorloom.measure.rows import N_GROUPS, Z95, sampled, unit_rows
 from vectorloom.select.neighbours import nearest_rows, nearest_to
 from vectorloom.vectors import as_dense
@@ -92,7 +94,7 @@ def skewness(occurrences: Any) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Hubness:
+class Hubness(Result):
     """How unevenly rows are the neighbours of others; ``print`` it.
 
     Attributes
@@ -132,6 +134,22 @@ class Hubness:
     occurrences: NDArray[np.int64]
     rows: NDArray[np.int64]
     k: int
+
+    def plot(self) -> Chart:
+        """Draw how many rows are how often a neighbour.
+
+        Returns
+        -------
+        Chart
+        """
+        from vectorloom.measure.chart import distribution_chart
+
+        return distribution_chart(
+            f"How often a row is among the {self.k} nearest",
+            [("rows", self.occurrences)],
+            x_label="lists of neighbours that a row is in",
+            guide=(2.0 * self.k, "hubs"),
+        )
 
     def __str__(self) -> str:
         return "\n".join(

@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ShapeError
 from vectorloom.estimator import check_jobs
+from vectorloom.io.pages import Chart
 from vectorloom.measure.iso_score import participation_ratio, score_of
+from vectorloom.measure.result import Result
 from vectorloom.measure.rows import Z95, grouped_moments, sampled, unit_rows
 from vectorloom.vectors import as_dense
 
 _BLOCK = 4096  # rows multiplied at once
 
 
-@dataclass(frozen=True)
-class Isotropy:
+@dataclass(frozen=True, eq=False)
+class Isotropy(Result):
     """Measures of how evenly vectors use their space; ``print`` it.
 
     Attributes
@@ -50,6 +52,8 @@ class Isotropy:
         Share of the variance in the first 1, 10, … directions.
     directions_90 : int
         Directions that hold 90 % of the variance.
+    spectrum : ndarray of shape (dim,), float64
+        Share of the variance in the first 1, 2, … directions.
     n_rows, n_sampled, dim : int
     """
 
@@ -64,9 +68,33 @@ class Isotropy:
     partition_ratio: float
     explained: dict[int, float]
     directions_90: int
+    spectrum: NDArray[np.float64]
     n_rows: int
     n_sampled: int
     dim: int
+
+    def plot(self) -> Chart:
+        """Draw the share of the variance in the first directions, beside an even spread.
+
+        Returns
+        -------
+        Chart
+        """
+        from vectorloom.measure.chart import Line, line_chart
+
+        count = np.arange(1, self.dim + 1)
+        step = max(1, self.dim // 200)
+        at = np.unique(np.append(np.arange(0, self.dim, step), self.dim - 1))
+        return line_chart(
+            "Variance in the first directions",
+            [
+                Line("these vectors", count[at].tolist(), self.spectrum[at].tolist()),
+                Line("evenly spread", [1, self.dim], [1 / self.dim, 1.0]),
+            ],
+            x_label="directions",
+            y_range=(0.0, 1.0),
+            guide=0.9,
+        )
 
     def __str__(self) -> str:
         explained = ", ".join(f"{k}: {share:.3f}" for k, share in self.explained.items())
@@ -158,6 +186,7 @@ def isotropy(
         partition_ratio=partition_ratio(rows, n_jobs=n_jobs),
         explained={k: float(shares[k - 1]) for k in (1, 10, 100, 1000) if k < dim},
         directions_90=int(np.searchsorted(shares, 0.9)) + 1,
+        spectrum=shares,
         n_rows=n,
         n_sampled=len(rows),
         dim=dim,
