@@ -18,13 +18,16 @@ from vectorloom.errors import (
 )
 
 if TYPE_CHECKING:
-    from vectorloom import compress, index, io, learn, measure, select
+    from vectorloom import compress, index, io, learn, measure, select, store
     from vectorloom.index.estimate import estimate
     from vectorloom.index.hits import Hits
     from vectorloom.index.knn import knn_graph
     from vectorloom.io import Vectors, read, write
     from vectorloom.io.container import open_any as open
     from vectorloom.learn.encode import encode
+    from vectorloom.store.collection import Collection, collection
+    from vectorloom.tune.recipe import Recipe
+    from vectorloom.tune.search import tune
 
 __version__ = "0.1.0"
 
@@ -36,9 +39,14 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "learn": ("vectorloom.learn", None),
     "measure": ("vectorloom.measure", None),
     "select": ("vectorloom.select", None),
+    "store": ("vectorloom.store", None),
+    "tune": ("vectorloom.tune", None),  # a room that is called
     "Hits": ("vectorloom.index.hits", "Hits"),
+    "Recipe": ("vectorloom.tune.recipe", "Recipe"),
     "Vectors": ("vectorloom.io", "Vectors"),
     "encode": ("vectorloom.learn.encode", "encode"),
+    "collection": ("vectorloom.store.collection", "collection"),
+    "Collection": ("vectorloom.store.collection", "Collection"),
     "estimate": ("vectorloom.index.estimate", "estimate"),
     "knn_graph": ("vectorloom.index.knn", "knn_graph"),
     "open": ("vectorloom.io.container", "open_any"),
@@ -48,15 +56,18 @@ _LAZY: dict[str, tuple[str, str | None]] = {
 
 __all__ = [
     "CapacityError",
+    "Collection",
     "DependencyError",
     "FormatError",
     "Hits",
     "InternalError",
     "NotFittedError",
     "ParameterError",
+    "Recipe",
     "ShapeError",
     "VectorloomError",
     "Vectors",
+    "collection",
     "compress",
     "encode",
     "estimate",
@@ -68,6 +79,8 @@ __all__ = [
     "open",
     "read",
     "select",
+    "store",
+    "tune",
     "write",
 ]
 

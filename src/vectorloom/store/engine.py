@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The open collection behind its face: connections, locks, the present view.
+
+Two locks, always taken in this order: `upkeep`, held by whoever rewrites segments or copies them,
+and `lock`, held for a commit and the change of view that follows it. A search takes neither: it
+works on the view it began with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorloom.errors import ParameterError
+from vectorloom.store import database
+from vectorloom.store.database import connect, read_state, transaction, translated
+from vectorloom.store.filter_sql import CompiledFilter
+from vectorloom.store.loading import Loader
+from vectorloom.store.lock import WriterLock
+from vectorloom.store.schema import Schema
+from vectorloom.store.view import View
+
+_T = TypeVar("_T")
+_TRIES = 20
+_CACHED_BYTES = 64 << 20
+
+
+class MovedOnError(Exception):
+    """A commit came between the view and the question; ask again."""
+
+
+class Engine:
+    """See the module.
+
+    Parameters
+    ----------
+    folder : Path
+    read_only : bool
+
+    Raises
+    ------
+    LockedError, FormatError, OSError
+    """
+
+    def __init__(self, folder: Path, read_only: bool) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        self.path = folder / database.NAME
+        self.lock = threading.RLock()
+        self.upkeep = threading.RLock()
+        self.closed = False
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._cache: OrderedDict[Any, NDArray[np.int64]] = OrderedDict()
+        self._cached = 0
+        self._writer_lock = None if read_only else WriterLock(folder)
+        try:
+            self.db = connect(self.path, read_only=read_only)
+            with translated(self.path):
+                self.schema = Schema.from_json(read_state(self.db).schema)
+                self._loader = Loader(folder, self.schema)
+                self._seen = self._data_version()
+                self._view = self._loaded()
+        except BaseException:
+            if self._writer_lock is not None:
+                self._writer_lock.release()
+            raise
+
+    # ---- views ---------------------------------------------------------------------------------
+
+    @property
+    def loader(self) -> Loader:
+        """What makes the views; touch it with `lock` held."""
+        return self._loader
+
+    def current(self) -> View:
+        """Return the view of the last commit."""
+        if self.closed:
+            raise ParameterError("this collection was closed; open it again with vl.collection.")
+        if self.read_only:
+            with self.lock, translated(self.path):
+                if self._data_version() != self._seen:
+                    self._reload()
+        return self._view
+
+    def sync(self) -> View:
+        """Wait for a commit that is under way and return the view after it."""
+        with self.lock:
+            if self.read_only:
+                with translated(self.path):
+                    self._reload()
+            return self._view
+
+    def remake(self) -> View:
+        """Take graphs that were built and damage that was found into the view."""
+        with self.lock:
+            self._view = self._loader.remake(self._view)
+            return self._view
+
+    def _data_version(self) -> int:
+        found: int = self.db.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    def _reload(self) -> None:
+        seen = self._data_version()
+        schema = Schema.from_json(read_state(self.db).schema)
+        if schema != self.schema:  # columns or encoders were added
+            self.schema = schema
+        self._view = self._loaded()
+        self._seen = seen
+
+    def _loaded(self) -> View:
+        epoch = -1
+        while True:
+            listed = read_state(self.db).epoch
+            try:
+                with transaction(self.db, "DEFERRED"):
+                    return self._loader.load(self.db, lose_missing=listed == epoch)
+            except FileNotFoundError:
+                epoch = (
+                    listed  # of an old list, if a compaction was quicker: then there is a new one
+                )
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def commit(self) -> Iterator[sqlite3.Connection]:
+        """Do what is inside in one transaction, then go over to its view."""
+        with self.lock:
+            self.require_writable()
+            with translated(self.path):
+                with transaction(self.db):
+                    yield self.db
+                self._view = self._loader.load(self.db)
+
+    def require_writable(self) -> None:
+        """Refuse what a closed or read-only collection cannot do."""
+        self.current()
+        if self.read_only:
+            raise ParameterError(
+                "this collection was opened read-only. Open it with read_only=False to change it."
+            )
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    def reader(self) -> sqlite3.Connection:
+        """Return this thread's connection for reading."""
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            with self.lock:
+                db = connect(self.path, read_only=True)
+                self._connections.append(db)
+            self._local.db = db
+        return db
+
+    def at_one_commit(self, ask: Callable[[View, sqlite3.Connection], _T]) -> _T:
+        """Return what `ask` has for a view and a connection that show the same commit.
+
+        `ask` raises `MovedOnError` where it finds that they do not.
+        """
+        view = self.current()
+        with translated(self.path):
+            for _ in range(_TRIES):
+                try:
+                    return ask(view, self.reader())
+                except MovedOnError:
+                    view = self.sync()
+            with self.lock:  # commits come too thick: hold the next one up, or ask inside one
+                if not self.read_only:
+                    return ask(self.sync(), self.reader())
+                with transaction(self.db, "DEFERRED"):
+                    self._view = self._loader.load(self.db)
+                    return ask(self._view, self.db)
+
+    def rows_where(
+        self, found: CompiledFilter, view: View, db: sqlite3.Connection
+    ) -> NDArray[np.int64]:
+        """Return the rows that a filter leaves, ascending, as of the view.
+
+        Raises
+        ------
+        MovedOnError
+        """
+        key = (found.sql, found.parameters, view.version)
+        known = self._cache.get(key)
+        if known is not None:
+            return known
+        version, text = db.execute(
+            "SELECT (SELECT version FROM state), "
+            f"(SELECT group_concat(row) FROM points WHERE {found.sql})",
+            found.parameters,
+        ).fetchone()
+        if version != view.version:
+            raise MovedOnError
+        rows = np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64)
+        rows.sort()
+        with self.lock:
+            self._cache[key] = rows
+            self._cached += rows.nbytes
+            while self._cached > _CACHED_BYTES or len(self._cache) > 256:
+                self._cached -= self._cache.popitem(last=False)[1].nbytes
+        return rows
+
+    def close(self) -> None:
+        """Let everything go; a second call does nothing. A graph being built is left unused."""
+        with self.lock:
+            if self.closed:
+                return
+            self.closed = True
+            for db in [*self._connections, self.db]:
+                with contextlib.suppress(sqlite3.Error):
+                    db.close()
+            if self._writer_lock is not None:
+                self._writer_lock.release()
