@@ -1,0 +1,476 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The index that a recipe builds: reduce, search, score the best again.
+
+answer = top k by the kept rows of { top depth * k of route(reduce(q)) }
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorloom import _core
+from vectorloom.compress.compressor import Compressor, unit
+from vectorloom.errors import FormatError
+from vectorloom.estimator import Estimator, check_choice, check_count, check_jobs
+from vectorloom.index.exact import Exact
+from vectorloom.index.graph import Graph
+from vectorloom.index.hits import Hits, distances_from_scores, pad_hits
+from vectorloom.index.ivf import IVF
+from vectorloom.index.row_index import RowIndex
+from vectorloom.index.rowids import IntIds, StrIds, no_ids_like
+from vectorloom.index.stored import read_ids
+from vectorloom.io.container import (
+    Container,
+    open_container,
+    register_loader,
+    write_container,
+)
+from vectorloom.tune.code_scan import CodeScan
+from vectorloom.tune.recipe import Recipe
+from vectorloom.vectors import as_dense, as_ids
+
+KIND = "tune.pipeline"
+METRICS = ("cosine", "ip", "l2")
+_INDEXES: dict[str, type[RowIndex]] = {"index.exact": Exact, "index.ivf": IVF, "index.graph": Graph}
+
+
+class Pipeline(Estimator):
+    """Index made by a recipe, searched as the recipe says.
+
+    Parameters
+    ----------
+    recipe : Recipe or str
+    metric : {"cosine", "ip", "l2"}, default="cosine"
+    n_jobs : int or None, default=None
+        Threads; None and -1 take all that the process is allowed.
+    random_state : int, default=0
+
+    Attributes
+    ----------
+    recipe_ : Recipe
+    reducer_ : Compressor or None
+        Fitted.
+    inner_ : Exact, IVF, Graph or CodeScan
+        What is searched, in the reduced space where there is a reducer.
+    rows_ : Exact or None
+        The vectors as they came, where a re-check needs them.
+    dim_ : int
+        Dimensions of a vector and of a query.
+    nbytes_ : int
+        Bytes held, all parts.
+
+    Raises
+    ------
+    ParameterError, ShapeError
+        See `vectorloom.index.Exact`.
+
+    Notes
+    -----
+    Under cosine rows are brought to length 1 before they are reduced or coded, and compared by
+    inner product there. Without a re-check, scores behind a reducer or codes are estimates.
+
+    The index does not change: to add rows, build it again, or, where it has no reducer, no codes
+    and no re-check, change ``pipeline.inner_``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((300, 16), dtype=np.float32)
+    >>> index = Pipeline("pca:12 | int8 | scan | rerank:float16").fit(x)
+    >>> index.search(x[:2], k=1).ids.ravel().tolist()
+    [0, 1]
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe | str,
+        metric: str = "cosine",
+        n_jobs: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.recipe = recipe
+        self.metric = metric
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: Any, ids: Any = None, queries: Any = None) -> Pipeline:
+        """Build, forgetting what was held before.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, dim)
+        ids : array-like of shape (n,), int64 or str, default=None
+            None gives 0, 1, …, n - 1.
+        queries : array-like of shape (m, dim), default=None
+            Sample queries, for reducers that learn from them.
+
+        Returns
+        -------
+        self
+        """
+        recipe = Recipe.parse(self.recipe)
+        check_choice("metric", self.metric, METRICS)
+        check_count("random_state", self.random_state, at_least=0)
+        jobs = check_jobs(self.n_jobs)
+        rows = as_dense(X)
+        names = as_ids(ids, len(rows))
+        reducer = None
+        found: Any = rows
+        if recipe.reduce is not None or recipe.scans_codes:
+            asked = None if queries is None else as_dense(queries, name="queries")
+            if self.metric == "cosine":
+                found, asked = unit(rows), None if asked is None else unit(asked)
+            if recipe.reduce is not None:
+                reducer = self._compressor(recipe.reduce).fit(found, queries=asked)
+                found = np.ascontiguousarray(reducer.transform(found), np.float32)
+        inner: RowIndex | CodeScan
+        if recipe.scans_codes:
+            inner = self._codes(recipe, found, names)
+        else:
+            metric = "ip" if reducer is not None and self.metric == "cosine" else self.metric
+            inner = make_index(recipe, metric, jobs, self.random_state).fit(found, names)
+        kept = None
+        if recipe.rerank is not None:
+            dtype = recipe.rerank.partition(",")[0]
+            kept = Exact(self.metric, dtype=dtype, screen=None, n_jobs=jobs).fit(rows, names)
+        self._adopt(recipe, reducer, inner, kept)
+        return self
+
+    def _adopt(
+        self,
+        recipe: Recipe,
+        reducer: Compressor | None,
+        inner: RowIndex | CodeScan,
+        kept: Exact | None,
+    ) -> None:
+        self.recipe_ = recipe
+        self.reducer_ = reducer
+        self.inner_ = inner
+        self.rows_ = kept
+
+    def _compressor(self, text: str) -> Compressor:
+        from vectorloom.compress.recipe import from_text
+
+        made = from_text(text)
+        for part in getattr(made, "steps", [made]):
+            part.set_params(
+                **{
+                    name: value
+                    for name, value in (
+                        ("n_jobs", self.n_jobs),
+                        ("random_state", self.random_state),
+                    )
+                    if name in part._parameters()
+                }
+            )
+        return made
+
+    def _codes(self, recipe: Recipe, rows: NDArray[np.float32], names: NDArray[Any]) -> CodeScan:
+        compressor = self._compressor(recipe.code).fit(rows)
+        holder = no_ids_like(names)
+        holder.commit(names, len(names), holder.stays_ascending(names, len(names)))
+        estimated = "l2" if self.metric == "l2" else "ip" if recipe.reduce else self.metric
+        return CodeScan(compressor, compressor.transform(rows), holder, estimated)
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    @property
+    def ids_(self) -> NDArray[Any]:
+        """Ids in the order of rows, shape (n,), int64 or object; a copy."""
+        inner = self._fitted()
+        if isinstance(inner, CodeScan):
+            return inner.ids.take(np.arange(len(inner)))
+        return inner.ids_
+
+    @property
+    def dim_(self) -> int:
+        """Dimensions of a vector and of a query."""
+        inner = self._fitted()
+        if self.reducer_ is not None:
+            return self.reducer_.n_features_in_
+        return inner.compressor.n_features_in_ if isinstance(inner, CodeScan) else inner.dim_
+
+    @property
+    def nbytes_(self) -> int:
+        """Bytes held in memory or mapped from a file: all parts."""
+        held = self._fitted().nbytes_ + (0 if self.rows_ is None else self.rows_.nbytes_)
+        if self.reducer_ is not None:
+            from vectorloom.compress.storage import flatten
+
+            held += sum(array.nbytes for array in flatten(self.reducer_)[1].values())
+        return held
+
+    def __len__(self) -> int:
+        return len(self.inner_) if hasattr(self, "inner_") else 0
+
+    # ---- searching -----------------------------------------------------------------------------
+
+    def search(
+        self,
+        queries: Any,
+        k: int = 10,
+        where: Any = None,
+        exact: bool = False,
+        depth: int | None = None,
+        **effort: Any,
+    ) -> Hits:
+        """Return the k nearest rows of each query, as far as the recipe looks.
+
+        Parameters
+        ----------
+        queries : array-like of shape (n_queries, dim)
+        k : int, default=10
+        where : mask, ids, or a list of one filter a query, default=None
+            As for `vectorloom.index.Exact.search`.
+        exact : bool, default=False
+            Look at all rows: by the kept ones where there is a re-check.
+        depth : int, default=None
+            Times k that are scored again; None is the recipe's.
+        **effort
+            ``recall``, ``nprobe`` or ``ef``, in place of the recipe's.
+
+        Returns
+        -------
+        Hits
+        """
+        inner = self._fitted()
+        k, jobs = check_count("k", k), check_jobs(self.n_jobs)
+        if self.rows_ is not None and exact:
+            return _search(self.rows_, jobs, queries, k, where=where)
+        if self.reducer_ is not None:
+            _set_jobs(self.reducer_, jobs)
+        asked, offset = self._mapped(queries)
+        times = self.recipe_.depth if depth is None else check_count("depth", depth)
+        wide = k if self.rows_ is None else max(k, times * k)
+        if isinstance(inner, CodeScan):
+            _set_jobs(inner.compressor, jobs)
+            hits = inner.search(asked, wide, where)
+        else:
+            chosen = effort or self.recipe_.effort
+            options = {"exact": exact} | ({} if isinstance(inner, Exact) else chosen)
+            hits = _search(inner, jobs, asked, wide, where=where, **options)
+        if self.rows_ is not None:
+            return self._again(queries, hits, k)
+        if self.reducer_ is not None:
+            return self._estimated(hits, offset)
+        return hits
+
+    def _mapped(self, queries: Any) -> tuple[Any, NDArray[np.float32] | None]:
+        """Return queries in the space that is searched, and what their scores lack."""
+        if self.reducer_ is None:
+            return queries, None
+        asked = as_dense(queries, name="queries", dim=self.dim_)
+        if self.metric == "cosine":
+            asked = unit(asked)
+        metric = "l2" if self.metric == "l2" else "ip"
+        found = self.reducer_._map_queries(asked, metric)
+        if found is None:
+            return self.reducer_.transform_queries(asked, metric), None
+        return found
+
+    def _estimated(self, hits: Hits, offset: NDArray[np.float32] | None) -> Hits:
+        """Return hits of the reduced space under the metric that was asked for."""
+        scores = hits.scores.astype(np.float64)
+        if offset is not None:
+            scores = scores + offset[:, None]
+        if self.metric == "l2":
+            scores = np.minimum(scores, 0.0)
+        distances = distances_from_scores(scores, self.metric)
+        return Hits(hits.ids, scores.astype(np.float32), distances, hits.counts, self.metric)
+
+    def _again(self, queries: Any, hits: Hits, k: int) -> Hits:
+        """Score the best of a search by the kept rows, and keep the k best of these."""
+        kept = self.rows_
+        assert kept is not None  # asked by search alone
+        store = kept._fitted()
+        asked = as_dense(queries, name="queries", dim=store.dim)
+        width = min(k, store.n)
+        positions = np.full((len(asked), width), -1, np.int64)
+        scores = np.full((len(asked), width), -np.inf)
+        for i, count in enumerate(hits.counts.tolist()):
+            at = np.sort(store.find(hits.ids[i, :count]))
+            if len(at) == 0:
+                continue
+            few = min(width, len(at))
+            rows, norms, keys = store.gathered(at)
+            found, values, _ = _core.exact_search(
+                rows, norms, None, store.metric, asked[i : i + 1], few, None, keys, 1
+            )
+            positions[i, :few], scores[i, :few] = at[found[0]], values[0]
+        counts = (positions >= 0).sum(axis=1)
+        ids = store.ids.take(positions[positions >= 0])
+        return pad_hits(ids, positions, scores, counts, k, self.metric)
+
+    # ---- files ---------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write recipe and index to one file, which `vl.open` maps again.
+
+        Parameters
+        ----------
+        path : path-like
+            Its folder must exist. An older file there is replaced in one step, at the very end.
+
+        Notes
+        -----
+        Parts are written beside it first, so the disk must hold the index twice for a moment.
+        """
+        inner = self._fitted()
+        meta: dict[str, Any] = {
+            "recipe": str(self.recipe_),
+            "metric": self.metric,
+            "random_state": self.random_state,
+            "parts": {},
+        }
+        arrays: dict[str, NDArray[Any]] = {}
+        if self.reducer_ is not None:
+            _put_compressor("reducer", self.reducer_, meta, arrays)
+        folder = Path(os.path.realpath(path)).parent
+        with tempfile.TemporaryDirectory(prefix=".vectorloom-", dir=folder) as scratch:
+            if isinstance(inner, CodeScan):
+                _put_codes(inner, meta, arrays)
+            else:
+                _put_index("inner", inner, scratch, meta, arrays)
+            if self.rows_ is not None:
+                _put_index("rows", self.rows_, scratch, meta, arrays)
+            write_container(path, KIND, meta, arrays)
+            arrays.clear()
+
+    @classmethod
+    def _from_container(cls, file: Container) -> Pipeline:
+        meta = file.meta
+        recipe = Recipe.parse(meta["recipe"])
+        check_choice("metric", meta["metric"], METRICS)
+        made = cls(recipe, meta["metric"], random_state=meta["random_state"])
+        parts = meta["parts"]
+        reducer = None if "reducer" not in parts else _compressor_of("reducer", file)
+        if "codes" in parts:
+            inner: RowIndex | CodeScan = _codes_of(file)
+        else:
+            inner = _index_of("inner", file)
+        kept = _index_of("rows", file) if "rows" in parts else None
+        if kept is not None and not isinstance(kept, Exact):
+            raise FormatError(f"{file.path}: the kept rows are no exact index.")
+        made._adopt(recipe, reducer, inner, kept)
+        return made
+
+    def _fitted(self) -> RowIndex | CodeScan:
+        self._check_fitted("inner_")
+        return self.inner_
+
+
+def make_index(
+    recipe: Recipe, metric: str, n_jobs: int | None, random_state: int
+) -> Exact | IVF | Graph:
+    """Return the unfitted index of a recipe's code and route.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Not of a quantizer's codes.
+    metric : {"cosine", "ip", "l2"}
+    n_jobs : int or None
+    random_state : int
+    """
+    settings, code = dict(recipe.settings), recipe.code
+    common: dict[str, Any] = {"n_jobs": n_jobs, "random_state": random_state}
+    if recipe.kind == "scan":
+        has_screen = settings.get("screen") not in (False, "None")
+        return Exact(metric, dtype=code, screen="auto" if has_screen else None, n_jobs=n_jobs)
+    if recipe.kind == "graph":
+        return Graph(metric, dtype=code, **settings, **common)
+    if code in ("int8", "int4"):
+        return IVF(metric, rerank=False, code=code, **settings, **common)
+    return IVF(metric, dtype=code, **settings, **common)
+
+
+def _search(index: Any, n_jobs: int | None, *args: Any, **options: Any) -> Hits:
+    index.n_jobs = n_jobs
+    hits: Hits = index.search(*args, **options)
+    return hits
+
+
+def _set_jobs(compressor: Any, n_jobs: int | None) -> None:
+    for part in getattr(compressor, "steps_", [compressor]):
+        if hasattr(part, "n_jobs"):
+            part.n_jobs = n_jobs
+
+
+def _put_compressor(
+    name: str, compressor: Compressor, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]
+) -> None:
+    from vectorloom.compress.storage import flatten
+
+    plain, found = flatten(compressor)
+    meta["parts"][name] = {"compressor": plain}
+    arrays |= {f"{name}/{key}": array for key, array in found.items()}
+
+
+def _put_codes(scan: CodeScan, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    _put_compressor("codes", scan.compressor, meta, arrays)
+    meta["parts"]["codes"] |= {
+        "n": len(scan),
+        "metric": scan.metric,
+        "ids": scan.ids.dtype,
+        "ascending": scan.ids.ascending,
+    }
+    arrays["codes/codes"] = np.asarray(scan.codes)
+    arrays |= {f"codes/{key}": array for key, array in scan.ids.to_arrays().items()}
+
+
+def _put_index(
+    name: str, index: RowIndex, scratch: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]
+) -> None:
+    path = Path(scratch) / name
+    index.save(path)
+    part = open_container(path)
+    meta["parts"][name] = {"kind": part.kind, "meta": part.meta}
+    arrays |= {f"{name}/{key}": array for key, array in part.arrays.items()}
+
+
+def _part(name: str, file: Container) -> Container:
+    entry = file.meta["parts"][name]
+    found = {
+        key[len(name) + 1 :]: array
+        for key, array in file.arrays.items()
+        if key.startswith(f"{name}/")
+    }
+    kind, meta = entry.get("kind", name), entry.get("meta", entry)
+    return Container(kind, meta, found, file.path, file.file_size, file.version)
+
+
+def _index_of(name: str, file: Container) -> RowIndex:
+    part = _part(name, file)
+    if part.kind not in _INDEXES:
+        raise FormatError(f"{file.path}: {part.kind!r} is no index of a recipe.")
+    loader: Any = _INDEXES[part.kind]
+    index: RowIndex = loader._from_container(part)
+    return index
+
+
+def _compressor_of(name: str, file: Container) -> Compressor:
+    from vectorloom.compress.storage import restore
+
+    part = _part(name, file)
+    return restore(part.meta["compressor"], part)
+
+
+def _codes_of(file: Container) -> CodeScan:
+    from vectorloom.compress.codes import Codes
+
+    part = _part("codes", file)
+    compressor = _compressor_of("codes", file)
+    n = check_count("n", part.meta["n"], at_least=0)
+    codes = part.array("codes", "|u1", (n, compressor.bytes_per_vector_))
+    check_choice("metric", part.meta["metric"], METRICS)
+    ids: IntIds | StrIds = read_ids(part, n)
+    return CodeScan(compressor, Codes(codes, compressor.fingerprint_), ids, part.meta["metric"])
+
+
+register_loader(KIND, Pipeline._from_container)

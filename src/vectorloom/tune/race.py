@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Successive halving: families on few rows, then the better ones' recipes; the best on more.
+
+    rungs  n_1 < n_2 < n,     n_1 = n / 32,  n_2 = n / 8,     each at least 4,608 rows
+
+Of each family of recipes the first runs first; the others follow where it is not far behind. After
+each rung the laws of `vectorloom.tune.laws` say what a recipe will take among all rows; those
+that cannot reach a goal, or that cost most, are dropped. [1]_
+
+.. [1] K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and hyperparameter
+   optimization", AISTATS 2016, arXiv:1502.07943.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vectorloom.errors import CapacityError, ParameterError, VectorloomError
+from vectorloom.tune import laws
+from vectorloom.tune.candidates import FEWEST_LISTED, family, least_bytes
+from vectorloom.tune.goals import Goals
+from vectorloom.tune.journal import Journal
+from vectorloom.tune.measuring import Point, Trial, ladder
+from vectorloom.tune.problem import Problem, Sample
+from vectorloom.tune.recipe import Recipe
+
+_SHARES = (32, 8)
+#: Recipes on the second rung, and how far behind the best a family may be.
+_KEPT = 6
+_SLACK_FAMILY = 2.0
+#: Queries of a rung, and calls timed.
+_QUERIES, _CALLS = 300, 100
+#: Goals that predictions may miss by so much are tried all the same.
+_SLACK_TIME, _SLACK_BYTES, _SLACK_QUALITY = 1.3, 1.15, 0.01
+
+
+class Clock:
+    """What is left of a time limit.
+
+    Parameters
+    ----------
+    limit : float or None
+        Seconds.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self._start = time.perf_counter()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._start
+
+    def allows(self, seconds: float) -> bool:
+        """Whether so many seconds are left."""
+        return self.limit is None or self.elapsed + seconds <= self.limit
+
+
+@dataclass
+class Prospect:
+    """A recipe in the race.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Without effort.
+    rungs : list of Point
+        At the least effort that reached the goal, or the most there is.
+    reached : list of bool
+    measured : list of Point
+        On all rows.
+    failed : str
+        Why it left, where it could not be measured.
+    """
+
+    recipe: Recipe
+    rungs: list[Point] = field(default_factory=list)
+    reached: list[bool] = field(default_factory=list)
+    measured: list[Point] = field(default_factory=list)
+    failed: str = ""
+
+    def predicted(self, n: int) -> Point:
+        """Return what is to be expected among `n` rows at the effort that reaches the goal."""
+        sizes = [p.n for p in self.rungs]
+        last = self.rungs[-1]
+        seconds = laws.seconds_at(self.recipe.kind, sizes, [p.seconds for p in self.rungs], n)
+        share = seconds / last.seconds
+        quality, width = last.quality, last.quality - last.low
+        if not ladder(self.recipe)[1:]:  # no effort makes up for what more rows cost
+            quality = laws.quality_at(sizes, [p.quality for p in self.rungs], n)
+        return Point(
+            recipe=last.recipe,
+            n=n,
+            quality=quality,
+            low=max(0.0, quality - width),
+            high=min(1.0, quality + last.high - last.quality),
+            n_queries=last.n_queries,
+            bytes=laws.bytes_at(sizes, [p.bytes for p in self.rungs], n),
+            seconds=seconds,
+            p95=last.p95 * share,
+            p95_high=last.p95_high * share,
+            build_s=laws.build_at(sizes, [p.build_s for p in self.rungs], n),
+            is_predicted=True,
+        )
+
+    def hopeful(self, goals: Goals, n: int) -> bool:
+        """Whether it may reach all goals among `n` rows."""
+        if self.failed or not self.rungs or not self.reached[-1]:
+            return False
+        point = self.predicted(n)
+        slack = 1.0 if len(self.rungs) > 1 else _SLACK_BYTES
+        if goals.memory is not None and point.bytes > slack * goals.memory:
+            return False
+        if goals.p95 is not None and point.p95 > _SLACK_TIME * goals.p95:
+            return False
+        return point.quality >= goals.least - _SLACK_QUALITY
+
+
+def rungs_of(n: int) -> list[int]:
+    """Return the sizes of the samples for `n` rows; none where all rows are few.
+
+    Examples
+    --------
+    >>> rungs_of(8000), rungs_of(20_000), rungs_of(1_000_000)
+    ([], [4608, 9216], [31250, 125000])
+    """
+    first, second = (n // share for share in _SHARES)
+    first = max(first, FEWEST_LISTED)
+    sizes = [first, max(second, 2 * first)]
+    return [size for size in sizes if size <= n // 2]
+
+
+def race(
+    problem: Problem,
+    recipes: Sequence[Recipe],
+    goals: Goals,
+    clock: Clock,
+    journal: Journal,
+    advance: Callable[[str], Any],
+) -> list[Prospect]:
+    """Measure recipes on samples, and say which are worth measuring on all rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    recipes : sequence of Recipe
+    goals : Goals
+    clock : Clock
+        Rungs end where its time is half spent.
+    journal : Journal
+    advance : callable
+        Called with the recipe that is tried.
+
+    Returns
+    -------
+    list of Prospect
+        All of them; those that were measured on the largest sample and are hopeful come first,
+        best first.
+    """
+    n, dim = problem.base.shape
+    prospects = [Prospect(recipe) for recipe in recipes]
+    for prospect in prospects:
+        need = least_bytes(prospect.recipe, n, dim, problem.metric)
+        if goals.memory is not None and need > goals.memory:
+            prospect.failed = "more bytes than the goal, by estimate"
+    running = [p for p in prospects if not p.failed]
+    sizes = rungs_of(n)
+    if not sizes:
+        return prospects
+
+    def run(chosen: Sequence[Prospect], size: int) -> None:
+        sample = problem.sample(size)
+        for prospect in chosen:
+            if not clock.allows(0.5 * (clock.limit or 0.0)):
+                break
+            advance(str(prospect.recipe))
+            _run(prospect, sample, problem, goals, journal)
+
+    firsts, others = _by_family(running)
+    run(firsts, sizes[0])
+    run(_worth_a_look(firsts, others, goals, n), sizes[0])
+    for size in sizes[1:]:
+        running = best_first([p for p in running if p.hopeful(goals, n)], goals, n)[:_KEPT]
+        run(running, size)
+    running = best_first([p for p in running if p.hopeful(goals, n)], goals, n)
+    return running + [p for p in prospects if p not in running]
+
+
+def _by_family(prospects: Sequence[Prospect]) -> tuple[list[Prospect], list[Prospect]]:
+    """Return the first of each family, and the others."""
+    firsts: dict[tuple[object, ...], Prospect] = {}
+    for prospect in prospects:
+        firsts.setdefault(family(prospect.recipe), prospect)
+    return list(firsts.values()), [p for p in prospects if p not in firsts.values()]
+
+
+def _worth_a_look(
+    firsts: Sequence[Prospect], others: Sequence[Prospect], goals: Goals, n: int
+) -> list[Prospect]:
+    """Return the others of families whose first is not far behind the best first.
+
+    Bytes differ within a family as much as between families: they decide nothing here.
+    """
+    ran = [p for p in firsts if p.rungs and not p.failed and p.reached[-1]]
+    if goals.p95 is not None:
+        ran = [p for p in ran if p.predicted(n).p95 <= _SLACK_FAMILY * goals.p95]
+    if goals.minimise != "memory" and ran:
+        fits = [p for p in ran if p.hopeful(goals, n)] or ran
+        least = min(p.predicted(n).cost(goals) for p in fits)
+        ran = [p for p in ran if p.predicted(n).cost(goals) <= _SLACK_FAMILY * least]
+    kept = {family(p.recipe) for p in ran}
+    return [p for p in others if family(p.recipe) in kept]
+
+
+def best_first(prospects: Sequence[Prospect], goals: Goals, n: int) -> list[Prospect]:
+    """Sort by what is predicted to be small among `n` rows."""
+    return sorted(prospects, key=lambda p: p.predicted(n).cost(goals))
+
+
+def _run(
+    prospect: Prospect, sample: Sample, problem: Problem, goals: Goals, journal: Journal
+) -> None:
+    key = f"{prospect.recipe} at {len(sample)}"
+    known = journal.get(key)
+    if known is not None:
+        prospect.rungs.append(Point(**known["point"]))
+        prospect.reached.append(bool(known["reached"]))
+        return
+    asked = problem.tuned.first(_QUERIES)
+    try:
+        trial = Trial(prospect.recipe, sample, problem)
+    except (ParameterError, CapacityError) as error:
+        prospect.failed = _short(error)
+        return
+    step = trial.least_step(asked, goals, len(problem.held))
+    at = len(trial.steps) - 1 if step is None else step
+    point = trial.point(at, asked, goals.batch, _CALLS)
+    prospect.rungs.append(point)
+    prospect.reached.append(step is not None)
+    journal.put(key, {"point": point.to_dict(), "reached": step is not None})
+
+
+def _short(error: VectorloomError) -> str:
+    return str(error).split(". ")[0]
