@@ -48,16 +48,16 @@ class Line:
     Parameters
     ----------
     name : str
-    x, y : sequence of float
-    low, high : sequence of float or None, default=None
+    x, y : array-like of float
+    low, high : array-like of float or None, default=None
         Ends of intervals, drawn as a band.
     """
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
+    x: Any
+    y: Any
+    low: Any = None
+    high: Any = None
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,9 @@ def share_interval(hits: int, n: int) -> tuple[float, float]:
     """
     if n == 0:
         return 0.0, 1.0
+    if hits in (0, n):  # rounding would leave ends of -1e-19
+        edge = Z95**2 / (n + Z95**2)
+        return (0.0, float(edge)) if hits == 0 else (float(1 - edge), 1.0)
     p, z = hits / n, Z95
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
