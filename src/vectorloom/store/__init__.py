@@ -7,6 +7,7 @@ from vectorloom.store.collection import Collection, collection
 from vectorloom.store.encoder import Encoder
 from vectorloom.store.lock import LockedError
 from vectorloom.store.points import PointHits, Points
+from vectorloom.store.repairing import repair
 from vectorloom.store.snapshots import restore, switch_alias
 from vectorloom.store.verification import Problem, Report, verify
 
@@ -19,6 +20,7 @@ __all__ = [
     "Problem",
     "Report",
     "collection",
+    "repair",
     "restore",
     "switch_alias",
     "verify",

@@ -571,7 +571,7 @@ def collection(
     >>> len(vl.collection(folder, read_only=True))
     3
     """
-    folder = Path(path)
+    folder = Path(path).resolve()  # an alias may be switched while this is open
     n_jobs = check_jobs(n_jobs)
     limit = None if memory_limit is None else parse_bytes(memory_limit)
     is_new = not (folder / database.NAME).exists()

@@ -131,7 +131,7 @@ def compact(engine: Engine, *, fully: bool = False) -> int:
                 run = _choose(engine, place, fully)
                 if not run:
                     break
-                _merge(engine, place, run)
+                merge(engine, place, run)
                 replaced += len(run)
                 if fully:
                     break
@@ -159,7 +159,8 @@ def _choose(engine: Engine, place: int, fully: bool) -> list[Segment]:
     return run if len(run) > 1 else []
 
 
-def _merge(engine: Engine, place: int, run: Sequence[Segment]) -> None:
+def merge(engine: Engine, place: int, run: Sequence[Segment]) -> None:
+    """Write the living rows of some segments of a field into one, in their place."""
     schema = engine.schema.fields[place]
     with engine.lock:
         lives = [engine.loader.live_of(segment) for segment in run]

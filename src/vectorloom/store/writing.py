@@ -162,7 +162,7 @@ def delete_rows(engine: Engine, condition: str, parameters: tuple[Any, ...]) -> 
     with engine.commit() as db:
         version = read_state(db).version + 1
         found = db.execute(f"SELECT row FROM points WHERE {condition}", parameters).fetchall()
-        _bury(db, [row for (row,) in found], version)
+        bury(db, [row for (row,) in found], version)
         db.execute("UPDATE state SET version = version + 1")
     return len(found)
 
@@ -172,10 +172,11 @@ def _remove(db: sqlite3.Connection, ids: NDArray[Any], version: int) -> int:
     found = db.execute(
         "SELECT p.row FROM json_each(?) AS j CROSS JOIN points AS p ON p.id = j.value", (listed,)
     ).fetchall()
-    _bury(db, [row for (row,) in found], version)
+    bury(db, [row for (row,) in found], version)
     return len(found)
 
 
-def _bury(db: sqlite3.Connection, rows: list[int], version: int) -> None:
+def bury(db: sqlite3.Connection, rows: list[int], version: int) -> None:
+    """Let points go by their rows, inside the transaction that makes this version."""
     db.executemany("DELETE FROM points WHERE row = ?", [(row,) for row in rows])
     db.executemany("INSERT INTO dead VALUES (?, ?)", [(row, version) for row in rows])
