@@ -75,6 +75,11 @@ CASES = [
     *(
         Case(vl.index.Graph, {"metric": metric, **more}, exhaustive=False)
         for metric in ("cosine", "ip", "l2")
-        for more in ({}, {"exact_below": 1}, {"exact_below": 1, "dtype": "int8", "degree": 8})
+        for more in (
+            {},
+            {"exact_below": 1},
+            {"exact_below": 1, "dtype": "int8", "degree": 8},
+            {"exact_below": 1, "code": "int8", "reduce": "pca:6"},
+        )
     ),
 ]

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -81,6 +82,39 @@ nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms,
   }
   return nb::make_tuple(owned(std::move(positions), {n, width}),
                         owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
+}
+
+// Scores of chosen rows, -inf where a position is -1.
+nb::ndarray<nb::numpy, double> score_rows(const RowsView& view, std::optional<DoubleVector> norms,
+                                          const std::string& metric, AnyMatrix queries,
+                                          IntMatrix positions, std::optional<int> n_jobs) {
+  const ExactQuery query =
+      exact_query(view, norms, nullptr, metric, queries, std::nullopt, std::nullopt, n_jobs);
+  const std::size_t n = positions.shape(0);
+  const std::size_t m = positions.shape(1);
+  require(static_cast<std::int64_t>(n) == query.n_queries, "positions: one row a query");
+  for (std::size_t i = 0; i < n * m; ++i) {
+    const std::int64_t position = positions.data()[i];
+    require(position >= -1 && position < query.rows.n, "positions: outside the rows");
+  }
+  std::vector<double> out(n * m, -std::numeric_limits<double>::infinity());
+  {
+    const nb::gil_scoped_release release;
+    const std::size_t stride =
+        queries.shape(1) * (query.rows.kind == Kind::kBits ? 1 : sizeof(float));
+    parallel_for(query.n_queries, query.n_jobs, [&](std::int64_t q, int) {
+      const auto row = static_cast<std::size_t>(q);
+      const Scorer scorer(query.rows, query.norms, query.metric,
+                          static_cast<const std::uint8_t*>(query.queries) + row * stride);
+      const std::int64_t* at = positions.data() + row * m;
+      for (std::size_t first = 0, last; first < m; first = last + 1) {
+        for (last = first; last < m && at[last] >= 0;) ++last;
+        scorer.score(at + first, static_cast<std::int64_t>(last - first),
+                     out.data() + row * m + first);
+      }
+    });
+  }
+  return owned(std::move(out), {n, m});
 }
 
 nb::tuple range(const RowsView& rows, std::optional<DoubleVector> norms, const ScreenHolder* screen,
@@ -321,6 +355,9 @@ void bind_index(nb::module_& m) {
         "queries"_a, "threshold"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
         "n_jobs"_a = nb::none(),
         "(lims, positions, scores) of all rows whose score is at least the threshold.");
+  m.def("score_rows", &score_rows, "rows"_a, "norms"_a.none(), "metric"_a, "queries"_a,
+        "positions"_a, "n_jobs"_a = nb::none(),
+        "float64 scores (n_queries, m) of the rows at positions (n_queries, m); -1: none there.");
   m.def("exact_knn_graph", &knn_graph, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "k"_a, "n_jobs"_a = nb::none(),
         "(positions, scores) of the k nearest other rows of each row.");

@@ -199,6 +199,11 @@ def exact_range(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=
     (lims, positions, scores) of all rows whose score is at least the threshold.
     """
 
+def score_rows(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, queries: Annotated[NDArray, dict(shape=(None, None), order='C', device='cpu', writable=False)], positions: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> NDArray[numpy.float64]:
+    """
+    float64 scores (n_queries, m) of the rows at positions (n_queries, m); -1: none there.
+    """
+
 def exact_knn_graph(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, k: int, n_jobs: int | None = None) -> tuple:
     """(positions, scores) of the k nearest other rows of each row."""
 

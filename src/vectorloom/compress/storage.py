@@ -27,12 +27,16 @@ _NOT_CALIBRATION = {"n_jobs"}  # may differ between two compressors whose codes 
 _MAX_DEPTH = 16
 
 
-def flatten(compressor: Compressor) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def flatten(
+    compressor: Compressor, prefix: str = ""
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the state of a fitted compressor as (plain values, arrays).
 
     Parameters
     ----------
     compressor : Compressor
+    prefix : str, default=""
+        Of the names of the arrays.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def flatten(compressor: Compressor) -> tuple[dict[str, Any], dict[str, NDArray[A
     arrays : dict of str to ndarray
     """
     arrays: dict[str, NDArray[Any]] = {}
-    return _flatten_compressor(compressor, "", arrays), arrays
+    return _flatten_compressor(compressor, prefix, arrays), arrays
 
 
 def state_of(compressor: Compressor) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.answer import FEW, Found, for_each_mask, top
 from vectorloom.index.encoding import resolve_kind
 from vectorloom.index.filters import Mask, QueryMasks
-from vectorloom.index.graph_memory import code_bytes, least_bytes, require_whole
+from vectorloom.index.graph_code import check_code, head_for, most_code_bytes
+from vectorloom.index.graph_memory import least_bytes, require_whole
 from vectorloom.index.hits import Hits
 from vectorloom.index.ivf import checked_recall
 from vectorloom.index.memory import parse_bytes
@@ -29,7 +30,7 @@ from vectorloom.index.proximity import ProximityGraph, kept_for
 from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
-from vectorloom.index.stored import read_store
+from vectorloom.index.stored import read_params, read_store
 from vectorloom.io.container import Container, register_loader
 
 KIND = "index.graph"
@@ -63,6 +64,14 @@ class Graph(RowIndex):
         How rows are stored: answers are scored by the stored (rounded) rows.
     exact_below : int, default=4096
         Fewer rows than this have no graph and are searched whole.
+    code : {"int4", "int8", "float32"} or None, default=None
+        Of the elements that a walk scores nodes by. None takes "int4" above 120 dimensions, "int8"
+        from 32 on, floats below.
+    reduce : int, linear reducer, or its recipe, default=None
+        What a walk sees of a row: so many principal directions, or what the components of a reducer
+        span (``"pca:160"``, ``vl.compress.LeanVec(160)``). One that is fitted is used as it is, so
+        fit `LeanVec` to sample queries where these are unlike the rows; another is fitted to rows.
+        None takes as many principal directions as hold 90 % of the variance.
     memory_limit : int or str, default=None
         Bytes that the index and its build may hold, ``"4GB"`` or a number; None takes what there
         is. See Notes for what is then left in files.
@@ -162,6 +171,8 @@ class Graph(RowIndex):
         n_jobs: int | None = None,
         random_state: int = 0,
         memory_limit: int | str | None = None,
+        code: str | None = None,
+        reduce: Any = None,
     ) -> None:
         self.metric = metric
         self.degree = degree
@@ -170,6 +181,8 @@ class Graph(RowIndex):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.memory_limit = memory_limit
+        self.code = code
+        self.reduce = reduce
 
     def fit(self, X: Any, ids: Any = None) -> Graph:
         """Hold `X`, forgetting what was held before, and build the graph.
@@ -288,6 +301,7 @@ class Graph(RowIndex):
             raise ParameterError(f"degree must be 4 to 96; got {self.degree}.")
         check_count("exact_below", self.exact_below, at_least=0)
         check_count("random_state", self.random_state, at_least=0)
+        check_code(self.code, self.reduce)
         self._limit()
         return kind
 
@@ -300,7 +314,8 @@ class Graph(RowIndex):
         if limit is not None:
             space = dim + (self.metric == "ip")
             n_threads = _core.resolve_jobs(check_jobs(self.n_jobs))
-            least = least_bytes(n, space, self.degree, code_bytes(space), n_threads)
+            code = most_code_bytes(self.code, self.reduce, space)
+            least = least_bytes(n, space, self.degree, code, n_threads)
             store.most_bytes = max(0, limit - least - 32 * n)
         return store
 
@@ -313,7 +328,8 @@ class Graph(RowIndex):
             return None
         limit = self._limit()
         room = None if limit is None else max(0, limit - store.nbytes_in_memory)
-        return ProximityGraph.build(store, self.degree, self.random_state, n_jobs, room)
+        head = head_for(self.code, self.reduce, store)
+        return ProximityGraph.build(store, self.degree, self.random_state, n_jobs, room, head)
 
     def _extended(self, n_jobs: int | None) -> None:
         graph, store = self._graph, self._store
@@ -374,7 +390,7 @@ class Graph(RowIndex):
 
     @classmethod
     def _from_container(cls, file: Container) -> Graph:
-        index = cls(**file.meta["params"])
+        index = cls(**read_params(file))
         store = read_store(file, index._stored_kind(), index.metric, None)
         meta = file.meta["graph"]
         index._store = store

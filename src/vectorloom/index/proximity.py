@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import FormatError, VectorloomError
+from vectorloom.index.graph_code import Head, bits_for
 from vectorloom.index.graph_memory import (
     FACTORS,
     LINE,
     LIST_ROWS,
     MOST_BYTES,
-    MOST_FLOATS,
     MOST_LINES,
     PROBES,
     SAMPLE,
@@ -43,6 +43,8 @@ KEPT_PER_HIT = 10
 _ALPHA = 1.1
 # Rows of a file that are more than this share of the memory left are read when they are needed.
 _SHARE_OF_MEMORY = 0.5
+
+_ANY = Head()
 
 
 class Space:
@@ -71,29 +73,55 @@ class Space:
         self.head_dim = head_dim
 
     @classmethod
-    def fit(cls, points: NDArray[np.float64]) -> Space:
+    def fit(cls, points: NDArray[np.float64], asked: Head) -> Space:
         """Return the space of a sample of points (n, dim)."""
         dim = points.shape[1]
         origin = points.mean(axis=0)
-        basis = principal_directions(points - origin)
-        if dim <= MOST_FLOATS:
-            return cls(basis.astype(np.float32), origin.astype(np.float32), 32, dim)
-        bits, head = (8, dim) if dim <= MOST_BYTES else (4, _head_dim(points - origin, basis))
-        head = min(head, dim)
-        mix(basis, head)
+        centred = points - origin
+        given = None if asked.directions is None else _orthonormal(asked.directions, dim)
+        basis = _completed(given, centred)
+        bits = asked.bits or bits_for(dim)
+        if given is not None:
+            head = len(given)
+        elif asked.size or dim <= MOST_BYTES or bits == 32:
+            head = min(asked.size or dim, dim)
+        else:
+            head = min(_head_dim(centred, basis, bits), dim)
+        if bits != 32:
+            mix(basis, head)
         matrix = np.zeros((dim + dim % 2, dim), np.float32)
         matrix[:dim] = basis
         return cls(matrix, origin.astype(np.float32), bits, head + head % 2 if bits == 4 else head)
 
 
-def _head_dim(centred: NDArray[np.float64], basis: NDArray[np.float64]) -> int:
+def _orthonormal(directions: NDArray[np.float32], dim: int) -> NDArray[np.float64]:
+    """Return orthonormal rows that span what these do, and all dimensions that they lack."""
+    m, own = directions.shape
+    wide = np.zeros((m + dim - own, dim))  # the coordinate that ip adds to points tells most
+    wide[:m, :own] = directions
+    wide[m:, own:] = np.eye(dim - own) * np.abs(directions).max()
+    _, sizes, rows = np.linalg.svd(wide, full_matrices=False)
+    return np.asarray(rows[sizes > 1e-6 * sizes[:1]], np.float64)
+
+
+def _completed(given: NDArray[np.float64] | None, centred: NDArray[np.float64]) -> NDArray[Any]:
+    """Return an orthonormal basis: the given rows, then principal directions of what they leave."""
+    if given is None:
+        return principal_directions(centred)
+    rest = principal_directions(centred - centred @ given.T @ given)
+    # The last directions of the rest are those it has nothing in.
+    basis, _ = np.linalg.qr(np.concatenate([given, rest])[: centred.shape[1]].T)
+    return np.ascontiguousarray(basis.T)
+
+
+def _head_dim(centred: NDArray[np.float64], basis: NDArray[np.float64], bits: int) -> int:
     """Return the elements of the fewest cache lines that hold enough of the variance."""
     spread = np.cumsum(((centred @ basis.T) ** 2).mean(axis=0))
     for lines in range(1, MOST_LINES):
-        head = lines * LINE - FACTORS
+        head = (lines * LINE - FACTORS) * 4 // bits
         if head >= len(spread) or spread[head - 1] >= VARIANCE * spread[-1]:
             return head
-    return MOST_LINES * LINE - FACTORS
+    return (MOST_LINES * LINE - FACTORS) * 4 // bits
 
 
 class ProximityGraph:
@@ -143,6 +171,7 @@ class ProximityGraph:
         seed: int,
         n_jobs: int | None,
         room: int | None = None,
+        head: Head = _ANY,
     ) -> ProximityGraph:
         """Return the calibrated graph of all positions of a store, within `room` bytes.
 
@@ -160,7 +189,7 @@ class ProximityGraph:
         assert norms is not None  # rows are numbers
         radius = float(np.float32(norms.max() * (1 + 1e-6))) if store.metric == "ip" else 0.0
         sample = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64))
-        space = Space.fit(_points(store, sample, radius))
+        space = Space.fit(_points(store, sample, radius), head)
         spare = None if room is None else _spare(room, n, space, degree, n_jobs)
         core = _core.GraphCore(
             store.rows,

@@ -365,7 +365,7 @@ class RowIndex(Estimator):
         store, n_jobs = self._fitted(), check_jobs(self.n_jobs)
         if not store.read_only:
             self._tidy(n_jobs, fully=True)
-        params = self.get_params() | self._fitted_params()
+        params = self.get_params(deep=False) | self._fitted_params()
         write_store(path, self._kind, params, store, n_jobs, *self._more())
 
     def _fitted_params(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def write_store(
     if screen is not None:
         arrays |= {_SCREEN + name: array for name, array in screen.arrays().items()}
     meta = {
-        "params": dict(params),
+        "params": _plain_params(params, arrays),
         "n": store.n,
         "dim": store.dim,
         "ids": store.ids.dtype,
@@ -66,6 +66,35 @@ def write_store(
         "screened": screen is not None,
     }
     write_container(path, kind, meta | dict(more_meta or {}), arrays | dict(more_arrays or {}))
+
+
+def _plain_params(params: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return parameters as JSON has them; the arrays of compressors join those of the file."""
+    plain = dict(params)
+    for name, value in params.items():
+        if hasattr(value, "inverse_transform"):
+            from vectorloom.compress.storage import flatten
+
+            plain[name], parts = flatten(value, f"params.{name}.")
+            arrays |= parts
+    return plain
+
+
+def read_params(file: Container) -> dict[str, Any]:
+    """Return the parameters that an index of a file was made with.
+
+    Raises
+    ------
+    FormatError
+        One is a compressor that makes no sense.
+    """
+    params = dict(file.meta["params"])
+    for name, value in params.items():
+        if isinstance(value, dict):
+            from vectorloom.compress.storage import restore
+
+            params[name] = restore(value, file)
+    return params
 
 
 def read_store(file: Container, kind: str, metric: str, policy: str | None) -> RowStore:
