@@ -20,5 +20,6 @@ void bind_index(nanobind::module_& m);
 void bind_graph(nanobind::module_& m);
 void bind_answers(nanobind::module_& m);
 void bind_lists(nanobind::module_& m);
+void bind_multivector(nanobind::module_& m);
 
 }  // namespace vl

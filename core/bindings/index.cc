@@ -15,6 +15,7 @@
 #include "base/threads.h"
 #include "bindings/bindings.h"
 #include "bindings/rows.h"
+#include "bindings/screen_holder.h"
 #include "index/exact.h"
 #include "index/scoring.h"
 #include "index/screen.h"
@@ -25,12 +26,6 @@ using namespace nb::literals;
 
 namespace vl {
 namespace {
-
-// A Screen with whatever arrays it looks at.
-struct ScreenHolder {
-  std::unique_ptr<Screen> screen;
-  nb::object arrays;
-};
 
 ExactQuery exact_query(const RowsView& view, const std::optional<DoubleVector>& norms,
                        const ScreenHolder* screen, const std::string& metric,

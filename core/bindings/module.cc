@@ -15,4 +15,5 @@ NB_MODULE(_core, m) {
   vl::bind_graph(m);
   vl::bind_answers(m);
   vl::bind_lists(m);
+  vl::bind_multivector(m);
 }

@@ -8,21 +8,25 @@ from vectorloom.index.audit import Audit
 from vectorloom.index.exact import Exact
 from vectorloom.index.expansion import expand
 from vectorloom.index.factory import from_factory
+from vectorloom.index.fde import FDE
 from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
 from vectorloom.index.graph import Graph
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.ivf import IVF
 from vectorloom.index.knn_embed import KNNEmbed
 from vectorloom.index.mixture import search_mixture
+from vectorloom.index.multivector import MultiVector
 
 __all__ = [
     "ANNCUR",
+    "FDE",
     "IVF",
     "Audit",
     "Exact",
     "Graph",
     "Hits",
     "KNNEmbed",
+    "MultiVector",
     "QueryHits",
     "RangeHits",
     "expand",

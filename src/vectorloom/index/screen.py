@@ -34,6 +34,7 @@ def build_screen(
     metric: str,
     n_jobs: int | None = None,
     order: NDArray[np.int64] | None = None,
+    head_rows: int | None = None,
 ) -> _core.Screen:
     """Fit the rotation on a sample of the rows and encode all of them.
 
@@ -47,6 +48,8 @@ def build_screen(
     n_jobs : int or None, default=None
     order : ndarray of shape (n_places,), int64, default=None
         The row at each place of the screen, -1 for none; None puts row i at place i.
+    head_rows : int, default=None
+        The head is chosen for searches that look for ten of so many rows; None takes all rows.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def build_screen(
         sample /= np.linalg.norm(sample, axis=1, keepdims=True)
     basis = principal_directions(sample)
     rotated = sample @ basis.T
-    head = _choose_head(rotated, metric, n)
+    head = _choose_head(rotated, metric, n if head_rows is None else head_rows)
     mix(basis, min(head, dim))
     rotation = np.zeros((-(-dim // STEP) * STEP, dim), dtype=np.float32)
     rotation[:dim] = basis

@@ -57,6 +57,8 @@ class RowStore:
         self.read_only = False
         # First rows that take more than this and are mapped from a file are left there.
         self.most_bytes: int | None = None
+        # Searches look for ten of so many rows; None: of all.
+        self.head_rows: int | None = None
         self.n = 0
         self.n_live = 0
         self.next_id = 0
@@ -354,7 +356,7 @@ class RowStore:
     ) -> _core.Screen:
         if norms is None:
             raise InternalError("a screen was asked for rows that have no norms")
-        return build_screen(view, norms, self.metric, n_jobs)
+        return build_screen(view, norms, self.metric, n_jobs, head_rows=self.head_rows)
 
 
 def screen_bytes(n: int, dim: int) -> int:

@@ -168,7 +168,25 @@ def open_any(path: str | os.PathLike[str], *, verify: bool = False) -> Any:
     >>> index.search([[0.0, 0.0]], k=1).distances
     array([[1.]], dtype=float32)
     """
-    container = open_container(path, verify=verify)
+    return load(open_container(path, verify=verify))
+
+
+def load(container: Container) -> Any:
+    """Return the object that an opened file, or a part of one, holds.
+
+    Parameters
+    ----------
+    container : Container
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    FormatError
+        Of a kind that is not known here, or not as that kind is written.
+    """
     kind = container.kind
     if kind not in _loaders and _KIND.fullmatch(kind):
         with contextlib.suppress(ImportError):
