@@ -12,10 +12,12 @@ from vectorloom.index.fde import FDE
 from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
 from vectorloom.index.graph import Graph
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
+from vectorloom.index.hybrid import Hybrid, HybridHits
 from vectorloom.index.ivf import IVF
 from vectorloom.index.knn_embed import KNNEmbed
 from vectorloom.index.mixture import search_mixture
 from vectorloom.index.multivector import MultiVector
+from vectorloom.index.two_stage import TwoStage
 
 __all__ = [
     "ANNCUR",
@@ -25,10 +27,13 @@ __all__ = [
     "Exact",
     "Graph",
     "Hits",
+    "Hybrid",
+    "HybridHits",
     "KNNEmbed",
     "MultiVector",
     "QueryHits",
     "RangeHits",
+    "TwoStage",
     "expand",
     "from_factory",
     "gaussian_queries",
