@@ -194,7 +194,7 @@ def test_several_fields_are_searched_each_on_its_own(folder):
     assert verify(folder).problems == []
 
 
-# ---- what is refused, and leaves all as it was ----------------------------------------------------
+# ---- what is refused, and leaves all as it was ---------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_collection_opens_only_as_what_it_is(folder):
         vl.collection(folder, read_only=True)
     vl.collection(folder, DIM, "l2").close()
     for wrong in ({"dim": 9}, {"metric": "cosine"}, {"dtype": "int8"}, {"fields": {"a": 3}}):
-        with pytest.raises(ParameterError, match="created with|has the fields"):
+        with pytest.raises(ParameterError, match=r"created with|has the fields"):
             vl.collection(folder, **wrong)
     with vl.collection(folder, DIM, "l2") as c:
         assert c.schema.fields[0].metric == "l2"
@@ -280,7 +280,7 @@ def test_deleting_what_is_not_there_is_silent_or_refused_whole(folder):
             c.delete()
 
 
-# ---- payloads, texts, filters ---------------------------------------------------------------------
+# ---- payloads, texts, filters --------------------------------------------------------------------
 
 
 def test_payloads_come_back_as_they_went_in(folder):
@@ -313,7 +313,7 @@ def test_indexes_can_be_added_to_a_collection_that_is_there(folder):
         assert c.schema.index == ("a.b", "c")
 
 
-# ---- readers beside the writer --------------------------------------------------------------------
+# ---- readers beside the writer -------------------------------------------------------------------
 
 
 def test_a_reader_follows_the_writer_and_never_sees_half_a_write(folder):
@@ -370,7 +370,7 @@ def test_many_threads_write_and_search_one_object(folder):
         assert all(c.count({"who": who}) == 80 for who in range(4))
 
 
-# ---- moving in and out ----------------------------------------------------------------------------
+# ---- moving in and out ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
@@ -430,7 +430,7 @@ def test_segments_are_arrow_files_that_others_read(folder):
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), x)
 
 
-# ---- snapshots and aliases ------------------------------------------------------------------------
+# ---- snapshots and aliases -----------------------------------------------------------------------
 
 
 def test_a_snapshot_is_one_commit_and_restores(folder):
@@ -475,7 +475,7 @@ def test_an_alias_switches_while_readers_go_on(folder):
         switch_alias(home / "live", home / "nowhere")
 
 
-# ---- encoders -------------------------------------------------------------------------------------
+# ---- encoders ------------------------------------------------------------------------------------
 
 
 class Letters:

@@ -66,7 +66,7 @@ class Engine:
             self.db = connect(self.path, read_only=read_only)
             with translated(self.path):
                 self.schema = Schema.from_json(read_state(self.db).schema)
-                self._loader = Loader(folder, self.schema)
+                self._loader = Loader(folder, self.schema, own=not read_only)
                 self._seen = self._data_version()
                 self._view = self._loaded()
         except BaseException:

@@ -62,8 +62,8 @@ class Loader:
     ----------
     folder : Path
     schema : Schema
-    quietly : bool, default=False
-        Do not log what is damaged, and leave unusable graphs where they are.
+    own : bool, default=True
+        Whether this is the writer's, which may remove graphs that cannot be used.
 
     Attributes
     ----------
@@ -73,9 +73,9 @@ class Loader:
         Segments that cannot be opened, by number, and why.
     """
 
-    def __init__(self, folder: Path, schema: Schema, quietly: bool = False) -> None:
+    def __init__(self, folder: Path, schema: Schema, own: bool = True) -> None:
         self.folder = folder
-        self._quietly = quietly
+        self._own = own
         self.schema = schema
         self.fresh = [FreshRows(field) for field in schema.fields]
         self.lost: dict[int, str] = {}
@@ -155,7 +155,7 @@ class Loader:
                 continue
             field = self.schema.fields[record.field]
             try:
-                segment = Segment(self.folder, field, record, str(state.id_type))
+                segment = Segment(self.folder, field, record, str(state.id_type), self._own)
             except FileNotFoundError:
                 if not lose_missing:
                     raise
@@ -173,8 +173,6 @@ class Loader:
 
     def _lose(self, record: SegmentRecord, why: str) -> None:
         self.lost[record.number] = f"{record.file}: {why}"
-        if self._quietly:
-            return
         log.error(
             "segment %s %s; its %d vectors are left out of answers. Restore them with `vectorloom "
             "repair`.", record.file, why, record.n,

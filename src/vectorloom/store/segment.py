@@ -44,6 +44,8 @@ class Segment:
     schema : FieldSchema
     record : SegmentRecord
     id_type : {"int64", "str"}
+    own : bool, default=True
+        Whether a graph file that cannot be used may be removed.
 
     Attributes
     ----------
@@ -61,9 +63,15 @@ class Segment:
     """
 
     def __init__(
-        self, folder: Path, schema: FieldSchema, record: SegmentRecord, id_type: str
+        self,
+        folder: Path,
+        schema: FieldSchema,
+        record: SegmentRecord,
+        id_type: str,
+        own: bool = True,
     ) -> None:
         self.record = record
+        self._own = own
         self.schema = schema
         self.path = folder / FOLDER / record.file
         self.graph_path = folder / DERIVED / f"{Path(record.file).stem}.graph"
@@ -176,9 +184,12 @@ class Segment:
             self.store = row_store(self.schema, ids, values, scales, norms)
             self.graph = ProximityGraph.from_file(file, file.meta["graph"], self.store)
         except (VectorloomError, OSError, KeyError, TypeError, ValueError) as error:
-            log.warning("%s: cannot be used and will be built again (%s)", self.graph_path, error)
-            with contextlib.suppress(OSError):
-                self.graph_path.unlink()
+            if self._own:
+                log.warning(
+                    "%s: is built again, for it cannot be used (%s)", self.graph_path, error
+                )
+                with contextlib.suppress(OSError):
+                    self.graph_path.unlink()
             return None
         return norms
 

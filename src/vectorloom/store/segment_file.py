@@ -36,7 +36,7 @@ _STEP = 4 << 20
 
 
 class SegmentRecord(NamedTuple):
-    """A row of the table ``segments``."""
+    """A row of the table ``segments``; its number is given when it is listed, and never again."""
 
     number: int
     field: int
@@ -52,8 +52,8 @@ class SegmentRecord(NamedTuple):
         return cls(number, field, file, n, json.loads(layout), checksums)
 
     def to_row(self) -> tuple[Any, ...]:
-        """Return the row as the database takes it."""
-        return (*self[:4], json.dumps(self.layout), self.checksums)
+        """Return the row as the database takes it, but for the number."""
+        return (*self[1:4], json.dumps(self.layout), self.checksums)
 
 
 class SegmentArrays(NamedTuple):
@@ -70,7 +70,6 @@ def write_segment(
     folder: Path,
     schema: FieldSchema,
     field: int,
-    number: int,
     rows: NDArray[np.int64],
     ids: NDArray[Any],
     scales: NDArray[np.float32] | None,
@@ -83,7 +82,8 @@ def write_segment(
     folder : Path
         Of the collection.
     schema : FieldSchema
-    field, number : int
+    field : int
+        Its number.
     rows : ndarray of shape (n,), int64
         Ascending.
     ids : ndarray of shape (n,), int64 or object
@@ -99,7 +99,7 @@ def write_segment(
     """
     home = folder / FOLDER
     home.mkdir(exist_ok=True)
-    name = f"{number:06d}-{uuid.uuid4().hex[:8]}.arrow"
+    name = f"{uuid.uuid4().hex}.arrow"
     temporary, target = home / f".{name}.tmp", home / name
     block = max(1, _BLOCK_BYTES // schema.row_bytes)
     try:
@@ -122,7 +122,7 @@ def write_segment(
         with contextlib.suppress(OSError):
             temporary.unlink()
     sums = np.array(stream.checksums, "<u4").tobytes()
-    return SegmentRecord(number, field, name, len(rows), layout, sums)
+    return SegmentRecord(-1, field, name, len(rows), layout, sums)
 
 
 def open_segment(

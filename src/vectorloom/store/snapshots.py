@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import shutil
 import sqlite3
@@ -25,6 +26,8 @@ _TRIES = 5
 def take(engine: Engine, target: Path) -> Path:
     """Copy the last commit of an open collection into a new folder; see `Collection.snapshot`."""
     _require_free(target)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.????????.tmp"):
+        shutil.rmtree(left, ignore_errors=True)  # of a copy that was killed
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         for attempt in range(_TRIES):

@@ -60,7 +60,6 @@ def seal(engine: Engine) -> bool:
             held = list(loader.fresh)
             lives = [loader.fresh_live(place) for place in range(len(held))]
             counts = [fresh.n for fresh in held]
-            number = _next_number(engine.db)
         if not counts[0]:
             return False
         last = int(held[0].rows[counts[0] - 1])
@@ -73,11 +72,8 @@ def seal(engine: Engine) -> bool:
                     fresh.stored(keep[at : at + _PIECE])[0] for at in range(0, len(keep), _PIECE)
                 )
                 written.append(
-                    write_segment(
-                        engine.folder, fresh.schema, place, number, rows, ids, scales, pieces
-                    )
+                    write_segment(engine.folder, fresh.schema, place, rows, ids, scales, pieces)
                 )
-                number += 1
         gone = held[0].rows[: counts[0]][lives[0][: counts[0]] == 0]
         with engine.commit() as db:
             list_segments(db, written)
@@ -90,18 +86,10 @@ def seal(engine: Engine) -> bool:
 def list_segments(db: sqlite3.Connection, records: Sequence[SegmentRecord]) -> None:
     """List new segments, inside a transaction."""
     db.executemany(
-        "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", [each.to_row() for each in records]
+        "INSERT INTO segments (field, file, n, layout, checksums) VALUES (?, ?, ?, ?, ?)",
+        [each.to_row() for each in records],
     )
     db.execute("UPDATE state SET version = version + 1, epoch = epoch + 1")
-
-
-def next_number(engine: Engine) -> int:
-    """Return a number that no listed segment has."""
-    return _next_number(engine.db)
-
-
-def _next_number(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT coalesce(max(number), 0) + 1 FROM segments").fetchone()[0])
 
 
 def _bury(db: sqlite3.Connection, rows: NDArray[np.int64]) -> None:
@@ -112,7 +100,8 @@ def _bury(db: sqlite3.Connection, rows: NDArray[np.int64]) -> None:
 def _give_back(engine: Engine) -> None:
     """Return the pages of the database that moved into segments to the file system."""
     with engine.lock, contextlib.suppress(sqlite3.Error):
-        engine.db.execute("PRAGMA incremental_vacuum").fetchall()
+        # A script, for it frees a page a step and `execute` takes one step of what has no columns.
+        engine.db.executescript("PRAGMA incremental_vacuum")
         engine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
@@ -164,7 +153,6 @@ def merge(engine: Engine, place: int, run: Sequence[Segment]) -> None:
     schema = engine.schema.fields[place]
     with engine.lock:
         lives = [engine.loader.live_of(segment) for segment in run]
-        number = _next_number(engine.db)
     keep = [np.flatnonzero(live) for live in lives]
     rows = np.concatenate([s.rows[at] for s, at in zip(run, keep, strict=True)])
     source = np.repeat(np.arange(len(run)), [len(at) for at in keep])
@@ -184,9 +172,7 @@ def merge(engine: Engine, place: int, run: Sequence[Segment]) -> None:
         )
         for segment, own in zip(run, keep, strict=True):
             segment.require_sound(own)
-        written.append(
-            write_segment(engine.folder, schema, place, number, rows, ids, scales, pieces)
-        )
+        written.append(write_segment(engine.folder, schema, place, rows, ids, scales, pieces))
     gone = [s.rows[live == 0] for s, live in zip(run, lives, strict=True)]
     with engine.commit() as db:
         numbers = [(segment.record.number,) for segment in run]

@@ -117,7 +117,7 @@ def verify(path: str | os.PathLike[str], quiet: bool | None = None) -> Report:
     ):
         _check_database(db, report)
         schema = Schema.from_json(read_state(db).schema)
-        loader = Loader(folder, schema, quietly=True)
+        loader = Loader(folder, schema, own=False)
         loader.load(db)
         report.problems += [
             Problem("segment", str(folder / FOLDER / why.partition(":")[0]), why)

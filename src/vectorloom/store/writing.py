@@ -20,7 +20,7 @@ from vectorloom.store.points import checked_ids, checked_texts, packed_payloads
 from vectorloom.store.rows import norms_of
 from vectorloom.store.schema import FieldSchema, Schema
 from vectorloom.store.segment_file import write_segment
-from vectorloom.store.upkeep import list_segments, next_number, seal_rows
+from vectorloom.store.upkeep import list_segments, seal_rows
 
 
 class Batch(NamedTuple):
@@ -119,10 +119,9 @@ def _store_vectors(engine: Engine, db: sqlite3.Connection, batch: Batch, first: 
     if n >= min(map(seal_rows, schema.fields)):
         # So many are sealed at once; the commit lists the files.
         rows = np.arange(first, first + n)
-        number = next_number(engine)
         records = [
             write_segment(
-                engine.folder, field, place, number + place, rows, batch.ids, encoded.scales,
+                engine.folder, field, place, rows, batch.ids, encoded.scales,
                 [encoded.values],
             )
             for place, (field, encoded) in enumerate(zip(schema.fields, batch.fields, strict=True))
