@@ -21,6 +21,7 @@ from vectorloom.cli.info import info
 from vectorloom.cli.measure import measure
 from vectorloom.cli.output import EXIT_INTERRUPTED, note
 from vectorloom.cli.search import search
+from vectorloom.cli.tune import tune
 
 app = typer.Typer(
     name="vectorloom",
@@ -52,7 +53,7 @@ def root(
     """Learn, compress, index and search vectors, with answers that are measured and exact."""
 
 
-for command in (demo, search, compress, measure, info, convert, doctor):
+for command in (demo, search, compress, measure, tune, info, convert, doctor):
     app.command()(command)
 
 

@@ -25,7 +25,7 @@ _MORE_STEPS = 4
 #: A prospect that is predicted to cost so much more than the best measured one is not built.
 _HOPELESS = 1.1
 #: Calls timed for a point that only shows the curve.
-_FEW_CALLS = 60
+_FEW_CALLS = 40
 
 
 @dataclass

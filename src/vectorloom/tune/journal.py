@@ -2,7 +2,7 @@
 """Measurements on disk, so that a tuning that was stopped goes on where it was.
 
 One JSON object a line, written as it is measured; the file's name is a hash of all that decides
-what a measurement means: vectors, queries, judgments, filters, goals, machine, version.
+what a measurement means: vectors, queries, judgments, filters, goals, machine.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from vectorloom import __version__, _core
+from vectorloom import _core
 from vectorloom.tune.goals import Goals
 from vectorloom.tune.problem import Problem
+
+# Raised whenever what is measured, or how, is no longer what it was.
+_FORMAT = 1
 
 
 class Journal:
@@ -90,6 +93,6 @@ def _fingerprint(problem: Problem, goals: Goals) -> str:
             for allowed in asked.filters.allowed:
                 digest.update(b"all" if allowed is None else allowed.tobytes())
     meant = (goals.quality, goals.least, goals.k, goals.batch, problem.metric, problem.random_state)
-    machine = (platform.node(), platform.processor(), _core.simd_level(), __version__)
+    machine = (platform.node(), platform.processor(), _core.simd_level(), _FORMAT)
     digest.update(repr((meant, machine)).encode())
     return digest.hexdigest()

@@ -36,8 +36,8 @@ _Z = 1.96
 _FINE = time.get_clock_info("thread_time").resolution <= 1e-6
 _clock = time.thread_time if _FINE else time.perf_counter
 #: Calls timed at most, and seconds that they may take.
-MOST_TIMED = 300
-_TIMING_S = 2.0
+MOST_TIMED = 200
+_TIMING_S = 1.0
 
 
 @dataclass(frozen=True)

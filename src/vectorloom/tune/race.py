@@ -37,6 +37,11 @@ _QUERIES, _CALLS = 300, 100
 _SLACK_TIME, _SLACK_BYTES, _SLACK_QUALITY = 1.3, 1.15, 0.01
 
 
+TOO_LARGE = "more bytes than the goal, by estimate"
+#: Too large ones that are measured all the same where no recipe reaches the goals.
+_MOST_LEFT = 8
+
+
 class Clock:
     """What is left of a time limit.
 
@@ -166,7 +171,7 @@ def race(
     for prospect in prospects:
         need = least_bytes(prospect.recipe, n, dim, problem.metric)
         if goals.memory is not None and need > goals.memory:
-            prospect.failed = "more bytes than the goal, by estimate"
+            prospect.failed = TOO_LARGE
     running = [p for p in prospects if not p.failed]
     sizes = rungs_of(n)
     if not sizes:
@@ -214,6 +219,25 @@ def _worth_a_look(
         ran = [p for p in ran if p.predicted(n).cost(goals) <= _SLACK_FAMILY * least]
     kept = {family(p.recipe) for p in ran}
     return [p for p in others if family(p.recipe) in kept]
+
+
+def race_left(
+    prospects: Sequence[Prospect], problem: Problem, goals: Goals, journal: Journal
+) -> None:
+    """Measure some that were left out for their bytes, smallest first, until one is good enough.
+
+    This is what tells by how much a memory goal must be relaxed.
+    """
+    n, dim = problem.base.shape
+    left = [p for p in prospects if p.failed == TOO_LARGE]
+    left.sort(key=lambda p: least_bytes(p.recipe, n, dim, problem.metric))
+    sample = problem.sample(rungs_of(n)[0] if rungs_of(n) else n)
+    for prospect in left[:_MOST_LEFT]:
+        prospect.failed = ""
+        _run(prospect, sample, problem, goals, journal)
+        quick = goals.p95 is None or prospect.predicted(n).p95_high <= goals.p95
+        if quick and prospect.reached[-1:] == [True]:
+            break
 
 
 def best_first(prospects: Sequence[Prospect], goals: Goals, n: int) -> list[Prospect]:

@@ -16,11 +16,10 @@ from vectorloom.tune.candidates import candidates, least_bytes
 from vectorloom.tune.finals import BRUTE_FORCE, Finals, run_finals
 from vectorloom.tune.goals import Goals, UnmetGoalsError, read_goals, read_seconds
 from vectorloom.tune.journal import open_journal
-from vectorloom.tune.measuring import Point
 from vectorloom.tune.pipeline import METRICS
 from vectorloom.tune.plan import Plan, points_of
 from vectorloom.tune.problem import GIVEN, Problem, read_problem
-from vectorloom.tune.race import Clock, Prospect, race, rungs_of
+from vectorloom.tune.race import Clock, Prospect, race, race_left, rungs_of
 from vectorloom.tune.recipe import Recipe
 from vectorloom.tune.suspects import suspicions
 from vectorloom.tune.words import reasons, refusal, relaxations
@@ -189,6 +188,8 @@ def tune(
         _refuse_limit(problem, clock)
         prospects = race(problem, tried, goals, clock, journal, advance)
         finals = run_finals(problem, prospects, goals, clock, journal, n_finalists, advance)
+        if finals.best is None and goals.memory is not None:
+            race_left(prospects, problem, goals, journal)
     plan = _plan(problem, prospects, finals, goals, clock, warnings)
     if finals.best is None:
         relax = relaxations(plan.points, goals)
@@ -287,9 +288,3 @@ def _facts(problem: Problem, clock: Clock, n_recipes: int) -> dict[str, Any]:
         "level": _core.simd_level(),
         "threads": _core.resolve_jobs(problem.n_jobs),
     }
-
-
-def brute_point(plan: Plan) -> Point | None:
-    """Return what exact search of float32 rows measured, where it was."""
-    found = (p for p in plan.points if p.recipe == BRUTE_FORCE and not p.is_predicted)
-    return next(found, None)
