@@ -13,8 +13,9 @@ and leg:
     theoretical  (s - m) / (highest - m), m the least that the leg's score can be
 
 Cormack, Clarke, Büttcher. "Reciprocal rank fusion outperforms Condorcet and individual rank
-learning methods", SIGIR 2009, doi:10.1145/1571941.1572114 (c = 60). Bruch, Gai, Ingber. "An analysis
-of fusion functions for hybrid retrieval", ACM TOIS 2023, doi:10.1145/3596512 (theoretical).
+learning methods", SIGIR 2009, doi:10.1145/1571941.1572114 (c = 60). Bruch, Gai, Ingber. "An
+analysis of fusion functions for hybrid retrieval", ACM TOIS 2023, doi:10.1145/3596512
+(theoretical).
 """
 
 from __future__ import annotations
@@ -73,9 +74,13 @@ def pooled(legs: Mapping[str, Hits], n_queries: int) -> Pool:
     -------
     Pool
     """
-    kinds = {name: hits.ids.dtype for name, hits in legs.items() if hits.counts.any()}
-    if len({dtype == object for dtype in kinds.values()}) > 1:
-        named = ", ".join(f"{n} {'str' if d == object else 'int64'}" for n, d in kinds.items())
+    kinds = {
+        name: "str" if hits.ids.dtype.kind == "O" else "int64"
+        for name, hits in legs.items()
+        if hits.counts.any()
+    }
+    if len(set(kinds.values())) > 1:
+        named = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
         raise ParameterError(
             f"the legs must have ids of one type, those of the same documents; got {named}."
         )

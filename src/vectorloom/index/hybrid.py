@@ -6,13 +6,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.errors import NotFittedError, ParameterError, ShapeError
+from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import Estimator, check_choice, check_count
 from vectorloom.index.fusion import (
     NORMALS,
@@ -106,7 +107,7 @@ class Hybrid(Estimator):
 
     def __init__(
         self,
-        legs: Mapping[str, Any],
+        legs: Any,
         fusion: str = "rrf",
         normalise: str = "min-max",
         weights: Mapping[str, float] | None = None,
@@ -209,8 +210,6 @@ class Hybrid(Estimator):
         params["least"] = None if self.least is None else dict(self.least)
         meta: dict[str, Any] = {"params": params, "legs": []}
         arrays: dict[str, NDArray[Any]] = {}
-        from contextlib import ExitStack
-
         with ExitStack() as stack:
             for i, (name, leg) in enumerate(self._checked_legs().items()):
                 entry, parts = stack.enter_context(packed(leg, f"leg{i}", path))
@@ -250,7 +249,7 @@ class Hybrid(Estimator):
             )
         return {name: float(given[name]) for name in legs}
 
-    def _ask(self, queries: Mapping[str, Any], k: int, where: Any) -> dict[str, Hits]:
+    def _ask(self, queries: Any, k: int, where: Any) -> dict[str, Hits]:
         legs = self._checked_legs()
         if not isinstance(queries, Mapping) or not queries:
             raise ParameterError(
@@ -260,7 +259,7 @@ class Hybrid(Estimator):
         unknown = sorted(set(queries) - set(legs))
         if unknown:
             raise ParameterError(f"queries name {unknown}; the legs are {sorted(legs)}.")
-        asked = {name: queries[name] for name in legs if queries.get(name) is not None}
+        asked = {name: queries[name] for name in legs if not _is_absent(queries.get(name))}
         if not asked:
             raise ParameterError("queries are None for every leg; at least one must be asked.")
         self._check_mask(where, asked)
@@ -354,6 +353,12 @@ def _along(weights: Mapping[str, float], name: str) -> list[dict[str, float]]:
     return tried
 
 
+def _is_absent(queries: Any) -> bool:
+    return queries is None or (
+        isinstance(queries, list) and bool(queries) and all(query is None for query in queries)
+    )
+
+
 def _answer(leg: Any, queries: Any, depth: int, where: Any) -> Hits:
     """Return the hits of a leg; queries that are None have none."""
     if not hasattr(leg, "search"):
@@ -362,8 +367,6 @@ def _answer(leg: Any, queries: Any, depth: int, where: Any) -> Hits:
     if not any(absent):
         return _searched(leg, queries, depth, where)
     present = [i for i, gone in enumerate(absent) if not gone]
-    if not present:
-        raise NotFittedError("a leg has no query at all; leave it out of queries instead.")
     chosen = where
     if isinstance(where, list | tuple) and len(where) == len(absent) and _is_per_query(where):
         chosen = [where[i] for i in present]

@@ -53,7 +53,7 @@ class TwoStage(Estimator):
         self.second = second
         self.n_candidates = n_candidates
 
-    def search(self, queries: Mapping[str, Any], k: int = 10, where: Any = None) -> Hits:
+    def search(self, queries: Any, k: int = 10, where: Any = None) -> Hits:
         """Return the k best candidates of each query, by the second index.
 
         Parameters
