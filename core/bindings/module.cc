@@ -16,4 +16,5 @@ NB_MODULE(_core, m) {
   vl::bind_answers(m);
   vl::bind_lists(m);
   vl::bind_multivector(m);
+  vl::bind_learn(m);
 }

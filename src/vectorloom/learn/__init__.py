@@ -3,7 +3,64 @@
 
 from __future__ import annotations
 
-from vectorloom.learn.encode import encode
-from vectorloom.learn.latent_semantic import LatentSemantic
+import importlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LatentSemantic", "encode"]
+from vectorloom.io.container import Container, register_loader
+
+if TYPE_CHECKING:
+    from vectorloom.learn.corpus import Corpus, EncodedCorpus
+    from vectorloom.learn.encode import encode
+    from vectorloom.learn.latent_semantic import LatentSemantic
+    from vectorloom.learn.words.keyed_vectors import KeyedVectors
+    from vectorloom.learn.words.queries import UnknownWordError
+    from vectorloom.learn.words.word2vec import Word2Vec
+
+# Public name -> module; imported at first use, since some bring scikit-learn along.
+_LAZY = {
+    "Corpus": "vectorloom.learn.corpus",
+    "EncodedCorpus": "vectorloom.learn.corpus",
+    "KeyedVectors": "vectorloom.learn.words.keyed_vectors",
+    "LatentSemantic": "vectorloom.learn.latent_semantic",
+    "UnknownWordError": "vectorloom.learn.words.queries",
+    "Word2Vec": "vectorloom.learn.words.word2vec",
+    "encode": "vectorloom.learn.encode",
+}
+
+# Kind of file -> the public name whose module reads it, in its `load_container`.
+_KINDS = {
+    "learn.keyed_vectors": "KeyedVectors",
+    "learn.latent_semantic": "LatentSemantic",
+    "learn.word2vec": "Word2Vec",
+}
+
+__all__ = [
+    "Corpus",
+    "EncodedCorpus",
+    "KeyedVectors",
+    "LatentSemantic",
+    "UnknownWordError",
+    "Word2Vec",
+    "encode",
+]
+
+
+def _load(name: str, container: Container) -> Any:
+    return importlib.import_module(_LAZY[name]).load_container(container)
+
+
+for _kind, _name in _KINDS.items():
+    register_loader(_kind, partial(_load, _name))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'vectorloom.learn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

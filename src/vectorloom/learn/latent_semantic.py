@@ -26,7 +26,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from vectorloom.errors import FormatError, NotFittedError, ParameterError
 from vectorloom.estimator import check_count, check_jobs
-from vectorloom.io.container import Container, register_loader, write_container
+from vectorloom.io.container import Container, write_container
 from vectorloom.io.strings import pack_strings, unpack_strings
 from vectorloom.learn.terms import Terms
 from vectorloom.learn.texts import as_texts
@@ -376,7 +376,7 @@ def _scaled(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors
 
 
-def _load(container: Container) -> LatentSemantic:
+def load_container(container: Container) -> LatentSemantic:
     """Make the model of a file; arrays stay mapped, so this takes milliseconds at any size."""
     params = dict(container.meta["params"])
     params["ngram_range"] = tuple(params["ngram_range"])
@@ -410,6 +410,3 @@ def _load(container: Container) -> LatentSemantic:
     model._tfidf.set_params(vocabulary={term: i for i, term in enumerate(model.terms_)})
     model._tfidf.idf_ = model.idf_
     return model
-
-
-register_loader(_KIND, _load)

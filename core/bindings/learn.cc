@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// Corpora and word learners.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/aligned.h"
+#include "base/errors.h"
+#include "base/random.h"
+#include "bindings/bindings.h"
+#include "learn/tokenizer.h"
+#include "learn/vocabulary.h"
+#include "learn/word_trainer.h"
+#include "simd/window.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace vl {
+namespace {
+
+template <class T>
+using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+template <class T>
+std::span<const T> view(const Vector<T>& values) {
+  return {values.data(), values.shape(0)};
+}
+
+constexpr std::uint32_t kInitStream = 0x77617264;  // far from the two of each epoch
+
+// A matrix of zeros whose rows begin at cache lines, `dim` of the `steps` * 16 columns drawn from
+// [-scale, scale).
+nb::ndarray<nb::numpy, float> row_matrix(std::int64_t n, std::int64_t dim, float scale,
+                                         std::uint64_t seed) {
+  const std::int64_t stride = (dim + kRowStep - 1) / kRowStep * kRowStep;
+  auto memory = std::make_unique<AlignedBuffer<float>>(
+      static_cast<std::size_t>(std::max<std::int64_t>(n, 1) * stride));
+  float* data = memory->data();
+  {
+    const nb::gil_scoped_release release;
+    std::fill(data, data + memory->size(), 0.0f);
+    for (std::int64_t r = 0; scale > 0.0f && r < n; ++r) {
+      Random random(seed, kInitStream, static_cast<std::uint64_t>(r));
+      for (std::int64_t d = 0; d < dim; ++d) {
+        data[r * stride + d] = scale * (2.0f * random.uniform() - 1.0f);
+      }
+    }
+  }
+  const nb::capsule owner(memory.release(),
+                          [](void* p) noexcept { delete static_cast<AlignedBuffer<float>*>(p); });
+  return nb::ndarray<nb::numpy, float>(
+      data, {static_cast<std::size_t>(n), static_cast<std::size_t>(stride)}, owner);
+}
+
+void check_table(const Table& table, std::int64_t n_rows, int steps) {
+  if (static_cast<std::int64_t>(table.shape(0)) < n_rows ||
+      static_cast<int>(table.shape(1)) != steps * kRowStep ||
+      reinterpret_cast<std::uintptr_t>(table.data()) % kAlignment != 0) {
+    throw Error(ErrorKind::kInternal, "WordTrainer: a matrix of another shape or alignment");
+  }
+}
+
+// The trainer with the arrays that it looks at.
+struct WordTrainerCore {
+  WordTrainerCore(Vector<std::int32_t> given_tokens, Vector<std::int64_t> given_counts,
+                  Table given_in, Table given_out,
+                  std::optional<Vector<std::int64_t>> given_offsets,
+                  std::optional<Vector<std::int32_t>> given_rows, const WordOptions& options)
+      : tokens(std::move(given_tokens)),
+        counts(std::move(given_counts)),
+        in(std::move(given_in)),
+        out(std::move(given_out)),
+        offsets(std::move(given_offsets)),
+        rows(std::move(given_rows)) {
+    const auto n_words = static_cast<std::int64_t>(counts.shape(0));
+    WordBags bags;
+    if (offsets.has_value() && rows.has_value()) {
+      bags.offsets = view(*offsets);
+      bags.rows = view(*rows);
+    }
+    check_table(in, bags.offsets.empty() ? n_words : 1, options.steps);
+    const std::int64_t nodes = options.tree ? n_words - 1 : 0;
+    check_table(out, n_words + nodes, options.steps);
+    for (const std::int32_t row : bags.rows) {
+      if (row < 0 || row >= static_cast<std::int64_t>(in.shape(0))) {
+        throw Error(ErrorKind::kInternal, "WordTrainer: a bag names a row that is not there");
+      }
+    }
+    for (const std::int32_t token : view(tokens)) {
+      if (token < kSentenceEnd || token >= n_words) {
+        throw Error(ErrorKind::kInternal, "WordTrainer: a token is no word");
+      }
+    }
+    trainer = std::make_unique<WordTrainer>(view(tokens), view(counts), bags, in.data(), out.data(),
+                                            options);
+  }
+
+  nb::tuple run(std::int64_t begin, std::int64_t end, std::optional<int> n_jobs) {
+    if (begin < 0 || end > trainer->n_steps() || begin > end) {
+      throw Error(ErrorKind::kInternal, "WordTrainer: steps that are not there");
+    }
+    WordLoss loss;
+    {
+      const nb::gil_scoped_release release;
+      loss = trainer->run(begin, end, n_jobs.value_or(0));
+    }
+    return nb::make_tuple(loss.sum, loss.pairs);
+  }
+
+  Vector<std::int32_t> tokens;
+  Vector<std::int64_t> counts;
+  Table in, out;
+  std::optional<Vector<std::int64_t>> offsets;
+  std::optional<Vector<std::int32_t>> rows;
+  std::unique_ptr<WordTrainer> trainer;
+};
+
+template <class T>
+nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values) {
+  auto holder = std::make_unique<std::vector<T>>(std::move(values));
+  T* data = holder->data();
+  const std::size_t n = holder->size();
+  const nb::capsule owner(holder.release(),
+                          [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return nb::ndarray<nb::numpy, T>(data, {n}, owner);
+}
+
+// Python's bytes or str as UTF-8, without a copy.
+std::string_view text_of(nb::handle text) {
+  char* data = nullptr;
+  Py_ssize_t size = 0;
+  if (PyBytes_Check(text.ptr())) {
+    if (PyBytes_AsStringAndSize(text.ptr(), &data, &size) != 0) throw nb::python_error();
+    return {data, static_cast<std::size_t>(size)};
+  }
+  const char* utf8 = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
+  if (utf8 == nullptr) throw nb::python_error();
+  return {utf8, static_cast<std::size_t>(size)};
+}
+
+// Cuts and counts one corpus.
+struct CorpusCore {
+  CorpusCore(Vector<std::uint8_t> given_classes, Vector<std::int32_t> given_lower,
+             const TokenizerRules& rules, std::int64_t limit)
+      : classes(std::move(given_classes)),
+        lower(std::move(given_lower)),
+        tokenizer(view(classes), view(lower), rules),
+        counter(limit) {}
+
+  // The offset of what is not UTF-8, or -1.
+  std::int64_t add_text(nb::handle text, bool ends_line, bool forgiving) {
+    const std::string_view bytes = text_of(text);
+    const nb::gil_scoped_release release;
+    const std::int64_t broken = tokenizer.split(
+        bytes, forgiving, [this](std::string_view word) { counter.add(word); },
+        [this] { counter.end_line(); });
+    if (ends_line) counter.end_line();
+    return broken;
+  }
+
+  void add_words(const nb::list& words) {
+    for (const nb::handle word : words) counter.add(text_of(word));
+    counter.end_line();
+  }
+
+  nb::list split(nb::handle text) {
+    nb::list lines;
+    nb::list words;
+    const auto close = [&] {
+      if (nb::len(words) > 0) lines.append(words);
+      words = nb::list();
+    };
+    tokenizer.split(
+        text_of(text), true,
+        [&](std::string_view word) { words.append(nb::str(word.data(), word.size())); }, close);
+    close();
+    return lines;
+  }
+
+  nb::tuple finish(std::int64_t min_count, std::int64_t max_words) {
+    FinalWords words;
+    {
+      const nb::gil_scoped_release release;
+      words = counter.finish(min_count, max_words);
+    }
+    nb::list names;
+    for (std::size_t w = 0; w < words.counts.size(); ++w) {
+      const auto begin = static_cast<std::size_t>(words.offsets[w]);
+      const auto end = static_cast<std::size_t>(words.offsets[w + 1]);
+      names.append(nb::str(words.bytes.data() + begin, end - begin));
+    }
+    return nb::make_tuple(names, owned(std::move(words.counts)), owned(std::move(words.numbers)));
+  }
+
+  Vector<std::uint8_t> classes;
+  Vector<std::int32_t> lower;
+  Tokenizer tokenizer;
+  VocabularyCounter counter;
+};
+
+// (tokens left, whether the last sentence is open).
+nb::tuple renumber_tokens(nb::ndarray<std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> t,
+                          const Vector<std::int32_t>& numbers, bool open) {
+  std::int64_t left = 0;
+  {
+    const nb::gil_scoped_release release;
+    left = renumber(t.data(), static_cast<std::int64_t>(t.shape(0)), numbers.data(),
+                    static_cast<std::int64_t>(numbers.shape(0)), open);
+  }
+  return nb::make_tuple(left, open);
+}
+
+void bind_corpus(nb::module_& m) {
+  nb::class_<CorpusCore>(m, "CorpusCore")
+      .def(
+          "__init__",
+          [](CorpusCore* self, Vector<std::uint8_t> classes, Vector<std::int32_t> lower,
+             bool by_blanks, bool lowercase, bool digits, int min_length, int max_length,
+             std::int64_t limit) {
+            const TokenizerRules rules{by_blanks, lowercase, digits, min_length, max_length};
+            new (self) CorpusCore(std::move(classes), std::move(lower), rules, limit);
+          },
+          "classes"_a, "lower"_a, nb::kw_only(), "by_blanks"_a, "lowercase"_a, "digits"_a,
+          "min_length"_a, "max_length"_a, "limit"_a)
+      .def("add_text", &CorpusCore::add_text, "text"_a, "ends_line"_a, "forgiving"_a)
+      .def("add_words", &CorpusCore::add_words, "words"_a)
+      .def("split", &CorpusCore::split, "text"_a)
+      .def("take_tokens", [](CorpusCore& c) { return owned(c.counter.take_tokens()); })
+      .def("finish", &CorpusCore::finish, "min_count"_a, "max_words"_a)
+      .def_prop_ro("pending", [](const CorpusCore& c) { return c.counter.pending(); })
+      .def_prop_ro("n_tokens", [](const CorpusCore& c) { return c.counter.n_tokens(); })
+      .def_prop_ro("n_words", [](const CorpusCore& c) { return c.counter.n_words(); })
+      .def_prop_ro("lost", [](const CorpusCore& c) { return c.counter.lost(); });
+  m.def("renumber", &renumber_tokens, "tokens"_a, "numbers"_a, "open"_a);
+}
+
+// One window at a chosen CPU level, for tests: returns the gradients and moves the rows.
+nb::ndarray<nb::numpy, float> window_step(const std::string& name, Table in, Table out,
+                                          const std::optional<Vector<float>>& labels,
+                                          const Vector<float>& rates) {
+  const WindowKernels& kernels = window_kernels(simd_level_from_name(name));
+  const auto m = static_cast<int>(in.shape(0));
+  const auto n = static_cast<int>(out.shape(0));
+  const auto width = static_cast<int>(in.shape(1));
+  check_table(in, m, width / kRowStep);
+  check_table(out, n, width / kRowStep);
+  std::vector<float*> inputs;
+  std::vector<float*> outputs;
+  for (int i = 0; i < m; ++i) inputs.push_back(in.data() + i * width);
+  for (int j = 0; j < n; ++j) outputs.push_back(out.data() + j * width);
+  std::vector<float> gradients(static_cast<std::size_t>(m * n + kGradientSlack));
+  kernels.scores(inputs.data(), m, outputs.data(), n, labels.has_value() ? labels->data() : nullptr,
+                 rates.data(), width / kRowStep, gradients.data());
+  kernels.update(inputs.data(), m, outputs.data(), n, gradients.data(), 0, width / kRowStep);
+  gradients.resize(static_cast<std::size_t>(m * n));
+  return owned(std::move(gradients));
+}
+
+// Rows moved by their own scaled sum, at a chosen CPU level, for tests.
+void window_bag(const std::string& name, Table rows, float scale, const Vector<float>& weights) {
+  const WindowKernels& kernels = window_kernels(simd_level_from_name(name));
+  const auto n = static_cast<int>(rows.shape(0));
+  const auto width = static_cast<int>(rows.shape(1));
+  std::vector<float*> data;
+  for (int i = 0; i < n; ++i) data.push_back(rows.data() + i * width);
+  const std::vector<float> before(static_cast<std::size_t>(width));
+  std::vector<float> after(static_cast<std::size_t>(width));
+  kernels.sum(data.data(), n, scale, after.data(), 0, width / kRowStep);
+  kernels.add(data.data(), n, weights.data(), after.data(), before.data(), 0, width / kRowStep);
+}
+
+}  // namespace
+
+void bind_learn(nb::module_& m) {
+  bind_corpus(m);
+  auto kernels = nb::cast<nb::module_>(m.attr("kernels"));
+  kernels.def("window_step", &window_step, "level"_a, "inputs"_a, "outputs"_a, "labels"_a.none(),
+              "rates"_a);
+  kernels.def("window_bag", &window_bag, "level"_a, "rows"_a, "scale"_a, "weights"_a);
+  m.def("row_matrix", &row_matrix, "n"_a, "dim"_a, "scale"_a = 0.0f, "seed"_a = 0);
+  nb::class_<WordTrainerCore>(m, "WordTrainer")
+      .def(
+          "__init__",
+          [](WordTrainerCore* self, Vector<std::int32_t> tokens, Vector<std::int64_t> counts,
+             Table in, Table out, std::optional<Vector<std::int64_t>> offsets,
+             std::optional<Vector<std::int32_t>> rows, int window, int negative, bool tree,
+             bool cbow, bool cbow_mean, bool deterministic, double sample, double noise_exponent,
+             double alpha, double min_alpha, std::int64_t epochs, std::uint64_t seed) {
+            WordOptions options;
+            options.steps = static_cast<int>(in.shape(1)) / kRowStep;
+            options.window = window;
+            options.negative = negative;
+            options.tree = tree;
+            options.cbow = cbow;
+            options.cbow_mean = cbow_mean;
+            options.deterministic = deterministic;
+            options.sample = sample;
+            options.noise_exponent = noise_exponent;
+            options.alpha = alpha;
+            options.min_alpha = min_alpha;
+            options.epochs = epochs;
+            options.seed = seed;
+            new (self)
+                WordTrainerCore(std::move(tokens), std::move(counts), std::move(in), std::move(out),
+                                std::move(offsets), std::move(rows), options);
+          },
+          "tokens"_a, "counts"_a, "inputs"_a, "outputs"_a, "bag_offsets"_a = nb::none(),
+          "bag_rows"_a = nb::none(), nb::kw_only(), "window"_a, "negative"_a, "tree"_a, "cbow"_a,
+          "cbow_mean"_a, "deterministic"_a, "sample"_a, "noise_exponent"_a, "alpha"_a,
+          "min_alpha"_a, "epochs"_a, "seed"_a)
+      .def("run", &WordTrainerCore::run, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
+      .def_prop_ro("n_steps", [](const WordTrainerCore& c) { return c.trainer->n_steps(); });
+}
+
+}  // namespace vl

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/word_plan.h"
+
+#include <algorithm>
+
+namespace vl {
+namespace {
+
+// Two streams an epoch.
+constexpr std::uint32_t kKeepStream = 0;
+constexpr std::uint32_t kWindowStream = 1;
+// A false word that is the true one, or there already, is drawn again so often; tiny vocabularies
+// then get fewer.
+constexpr int kDraws = 8;
+
+std::uint32_t stream(std::int64_t epoch, std::uint32_t use) {
+  return static_cast<std::uint32_t>(epoch) * 2u + use;
+}
+
+}  // namespace
+
+struct WordPlanner::Kept {
+  std::vector<std::int32_t> left,
+      right;  // the sentence of each kept token, as places [left, right)
+  std::vector<std::int64_t> tokens;
+  std::int32_t first = 0, last = 0;  // places of the piece's own
+  std::int64_t block = -1;           // the four tokens that `bits` decides on
+  PhiloxCounter bits{};
+};
+
+WordPlanner::WordPlanner(std::span<const std::int32_t> tokens, std::span<const std::int64_t> counts,
+                         double sample, double noise_exponent, const WindowRules& rules)
+    : tokens_(tokens),
+      keep_(keep_limits(counts, sample)),
+      noise_(noise_words(counts, noise_exponent)),
+      tree_(rules.tree ? word_tree(counts) : WordTree{}),
+      rules_(rules),
+      max_outputs_(rules.negative > 0 ? 1 + rules.negative : 0) {
+  std::int64_t depth = 0;
+  for (std::size_t w = 1; w < tree_.offsets.size(); ++w) {
+    depth = std::max(depth, tree_.offsets[w] - tree_.offsets[w - 1]);
+  }
+  max_outputs_ += static_cast<int>(depth);
+}
+
+bool WordPlanner::is_kept(std::int64_t epoch, std::int64_t token, Kept& kept) const {
+  const std::uint32_t limit =
+      keep_[static_cast<std::size_t>(tokens_[static_cast<std::size_t>(token)])];
+  if (limit == UINT32_MAX) return true;
+  if (kept.block != token / 4) {
+    kept.block = token / 4;
+    const auto item = static_cast<std::uint64_t>(kept.block);
+    kept.bits = philox4x32(
+        {0, stream(epoch, kKeepStream), static_cast<std::uint32_t>(item),
+         static_cast<std::uint32_t>(item >> 32)},
+        {static_cast<std::uint32_t>(rules_.seed), static_cast<std::uint32_t>(rules_.seed >> 32)});
+  }
+  return kept.bits[static_cast<std::size_t>(token % 4)] <= limit;
+}
+
+// The kept tokens of a piece, and before and after it as many as a window may reach.
+void WordPlanner::keep_tokens(std::int64_t epoch, std::int64_t unit, Kept& kept) const {
+  const auto n = static_cast<std::int64_t>(tokens_.size());
+  const std::int64_t begin = unit * rules_.unit_tokens;
+  const std::int64_t end = std::min(n, begin + rules_.unit_tokens);
+  std::vector<std::int64_t>& found = kept.tokens;
+  found.clear();
+  const auto boundary = [this](std::int64_t t) {
+    return tokens_[static_cast<std::size_t>(t)] == kSentenceEnd;
+  };
+  for (std::int64_t t = begin - 1; t >= 0 && !boundary(t); --t) {
+    if (static_cast<int>(found.size()) == rules_.window) break;
+    if (is_kept(epoch, t, kept)) found.push_back(t);
+  }
+  std::reverse(found.begin(), found.end());
+  kept.first = static_cast<std::int32_t>(found.size());
+  std::vector<std::int32_t>& left = kept.left;
+  std::vector<std::int32_t>& right = kept.right;
+  std::int32_t sentence = 0;
+  left.assign(found.size(), 0);
+  right.clear();
+  const auto close = [&] {
+    right.resize(found.size(), static_cast<std::int32_t>(found.size()));
+    sentence = static_cast<std::int32_t>(found.size());
+  };
+  std::int64_t t = begin;
+  for (; t < end; ++t) {
+    if (boundary(t)) {
+      close();
+    } else if (is_kept(epoch, t, kept)) {
+      found.push_back(t);
+      left.push_back(sentence);
+    }
+  }
+  kept.last = static_cast<std::int32_t>(found.size());
+  for (int more = 0; t < n && !boundary(t) && more < rules_.window; ++t) {
+    if (!is_kept(epoch, t, kept)) continue;
+    found.push_back(t);
+    left.push_back(sentence);
+    ++more;
+  }
+  close();
+}
+
+void WordPlanner::add_inputs(std::int32_t center, std::int32_t low, std::int32_t high,
+                             WordPlan& plan) const {
+  const std::size_t begin = plan.inputs.size();
+  for (std::int32_t p = low; p < high; ++p) {
+    if (p == center) continue;
+    const std::int32_t row = rules_.by_place ? p : plan.places[static_cast<std::size_t>(p)];
+    if (rules_.merge && !rules_.by_place) {
+      const auto first = plan.inputs.begin() + static_cast<std::ptrdiff_t>(begin);
+      const auto same = std::find(first, plan.inputs.end(), row);
+      if (same != plan.inputs.end()) {
+        plan.weights[static_cast<std::size_t>(same - plan.inputs.begin())] += 1.0f;
+        continue;
+      }
+    }
+    plan.inputs.push_back(row);
+    plan.weights.push_back(1.0f);
+  }
+}
+
+void WordPlanner::add_outputs(std::int32_t word, Random& random, WordPlan& plan) const {
+  if (rules_.negative > 0) {
+    const auto begin = static_cast<std::ptrdiff_t>(plan.outputs.size());
+    plan.outputs.push_back(word);
+    for (int k = 0; k < rules_.negative; ++k) {
+      for (int draw = 0; draw < kDraws; ++draw) {
+        const std::int32_t noise = noise_.draw(random);
+        const auto first = plan.outputs.begin() + begin;
+        if (std::find(first, plan.outputs.end(), noise) != plan.outputs.end()) continue;
+        plan.outputs.push_back(noise);
+        break;
+      }
+    }
+    if (rules_.tree) {
+      plan.labels.push_back(1.0f);
+      plan.labels.resize(plan.outputs.size(), 0.0f);
+    }
+  }
+  if (!rules_.tree) return;
+  const auto w = static_cast<std::size_t>(word);
+  for (auto at = static_cast<std::size_t>(tree_.offsets[w]);
+       at < static_cast<std::size_t>(tree_.offsets[w + 1]); ++at) {
+    plan.outputs.push_back(static_cast<std::int32_t>(n_words()) + tree_.nodes[at]);
+    plan.labels.push_back(tree_.labels[at]);
+  }
+}
+
+void WordPlanner::plan(std::int64_t epoch, std::int64_t unit, WordPlan& plan) const {
+  thread_local Kept kept;
+  kept.block = -1;
+  keep_tokens(epoch, unit, kept);
+  plan.places.clear();
+  plan.windows.clear();
+  plan.inputs.clear();
+  plan.weights.clear();
+  plan.outputs.clear();
+  plan.labels.clear();
+  plan.n_gradients = 0;
+  for (const std::int64_t token : kept.tokens) {
+    plan.places.push_back(tokens_[static_cast<std::size_t>(token)]);
+  }
+  for (std::int32_t c = kept.first; c < kept.last; ++c) {
+    const auto place = static_cast<std::size_t>(c);
+    Random random(rules_.seed, stream(epoch, kWindowStream),
+                  static_cast<std::uint64_t>(kept.tokens[place]));
+    const auto reach =
+        static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(rules_.window))) + 1;
+    WindowSpan span{};
+    span.in = static_cast<std::int32_t>(plan.inputs.size());
+    add_inputs(c, std::max(kept.left[place], c - reach), std::min(kept.right[place], c + reach + 1),
+               plan);
+    span.m = static_cast<std::int32_t>(plan.inputs.size()) - span.in;
+    if (span.m == 0) continue;
+    span.out = static_cast<std::int32_t>(plan.outputs.size());
+    add_outputs(plan.places[place], random, plan);
+    span.n = static_cast<std::int32_t>(plan.outputs.size()) - span.out;
+    span.gradients = plan.n_gradients;
+    plan.n_gradients += static_cast<std::int64_t>(span.m) * span.n;
+    plan.windows.push_back(span);
+  }
+}
+
+}  // namespace vl

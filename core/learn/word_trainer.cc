@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+// A unit of work is a piece of 64 tokens, planned before any row is touched: so rows are fetched
+// ahead, and the m inputs and n outputs of a window are one block product (Ji, Satish, Li, Dubey,
+// "Parallelizing word2vec in shared and distributed memory", arXiv:1604.04661): the false words are
+// drawn once a window.
+//
+// A step of the ordered mode is a batch of short pieces from places of the corpus that are far from
+// each other, since gradients that are computed together must not be many for one word. First all
+// of them are computed from the rows as they are, pieces in parallel; then the rows are moved,
+// window after window, each thread on its own cache lines of every row. No sum depends on who does
+// what, so neither do the bits.
+#include "learn/word_trainer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <thread>
+#include <vector>
+
+#include "base/aligned.h"
+#include "base/threads.h"
+#include "simd/window.h"
+
+namespace vl {
+namespace {
+
+constexpr std::int64_t kLossEvery = 8;  // pieces
+constexpr std::size_t kAhead = 2;       // windows
+// Free: tokens of a piece, pieces of a step. Ordered: tokens of a piece, most pieces of a step, and
+// the least words and pieces an epoch for each of them.
+constexpr std::int64_t kFreeTokens = 64;
+constexpr std::int64_t kFreeUnits = 64;
+constexpr std::int64_t kOrderedTokens = 16;
+constexpr std::int64_t kLanes = 32;
+constexpr std::int64_t kWordsALane = 256;
+constexpr std::int64_t kUnitsALane = 16;
+constexpr int kSpins = 2000;  // about a microsecond, before a thread that waits gives its CPU away
+
+WindowRules rules_of(const WordOptions& options, const WordBags& bags) {
+  WindowRules rules;
+  rules.window = options.window;
+  rules.negative = options.negative;
+  rules.tree = options.tree;
+  rules.by_place = !bags.offsets.empty();
+  rules.merge = !options.cbow;
+  rules.seed = options.seed;
+  rules.unit_tokens = options.deterministic ? kOrderedTokens : kFreeTokens;
+  return rules;
+}
+
+}  // namespace
+
+// One piece while it is worked on.
+struct WordTrainer::Work {
+  WordPlan plan;
+  float rate = 0.0f;
+  std::vector<float> rates;
+  AlignedBuffer<float> gradients;
+  AlignedBuffer<float> rows;    // of the places: as they were, then as they are
+  AlignedBuffer<float> hidden;  // CBOW: of the window at hand, before and after
+  std::vector<float*> in, out;
+
+  void grow(AlignedBuffer<float>& buffer, std::size_t size) const {
+    if (buffer.size() < size) buffer = AlignedBuffer<float>(size + size / 4);
+  }
+};
+
+WordTrainer::WordTrainer(std::span<const std::int32_t> tokens, std::span<const std::int64_t> counts,
+                         const WordBags& bags, float* in, float* out, const WordOptions& options)
+    : options_(options),
+      planner_(tokens, counts, options.sample, options.noise_exponent, rules_of(options, bags)),
+      bags_(bags),
+      in_(in),
+      out_(out),
+      lanes_(kFreeUnits),
+      stride_(static_cast<std::size_t>(options.steps) * kRowStep) {
+  const std::int64_t units = planner_.n_units();
+  if (options.deterministic) {
+    // Few words meet themselves in every window: their gradients must not be stale.
+    const std::int64_t most = std::min(planner_.n_words() / kWordsALane, units / kUnitsALane);
+    lanes_ = std::clamp<std::int64_t>(most, 1, kLanes);
+  }
+  steps_an_epoch_ = (units + lanes_ - 1) / lanes_;
+}
+
+WordTrainer::~WordTrainer() = default;
+
+double WordTrainer::rate_of(std::int64_t step) const {
+  const double done = static_cast<double>(step) / static_cast<double>(n_steps());
+  return std::max(options_.min_alpha,
+                  options_.alpha - (options_.alpha - options_.min_alpha) * done);
+}
+
+void WordTrainer::plan(std::int64_t step, std::int64_t unit, Work& work) const {
+  planner_.plan(step / steps_an_epoch_, unit, work.plan);
+  WordPlan& plan = work.plan;
+  work.rate = static_cast<float>(rate_of(step));
+  work.rates.resize(std::max<std::size_t>(plan.weights.size(), 1));
+  for (std::size_t i = 0; i < plan.weights.size(); ++i) {
+    work.rates[i] = work.rate * plan.weights[i];
+  }
+  work.grow(work.gradients, static_cast<std::size_t>(plan.n_gradients) + kGradientSlack);
+  work.in.resize(plan.inputs.size());
+  work.out.resize(plan.outputs.size());
+  float* base = in_;
+  if (!bags_.offsets.empty()) {
+    work.grow(work.rows, 2 * plan.places.size() * stride_ + 1);
+    base = work.rows.data() + plan.places.size() * stride_;
+  }
+  if (options_.cbow) work.grow(work.hidden, 2 * stride_);
+  for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
+    work.in[i] = base + static_cast<std::size_t>(plan.inputs[i]) * stride_;
+  }
+  for (std::size_t j = 0; j < plan.outputs.size(); ++j) {
+    work.out[j] = out_ + static_cast<std::size_t>(plan.outputs[j]) * stride_;
+  }
+}
+
+// The vectors of the places from the rows of their words' bags.
+void WordTrainer::gather(Work& work, int first, int last) const {
+  if (bags_.offsets.empty()) return;
+  thread_local std::vector<const float*> rows;
+  const WindowKernels& kernels = window_kernels();
+  const std::size_t n = work.plan.places.size();
+  float* before = work.rows.data();
+  float* after = before + n * stride_;
+  for (std::size_t p = 0; p < n; ++p) {
+    const auto word = static_cast<std::size_t>(work.plan.places[p]);
+    rows.clear();
+    for (std::int64_t k = bags_.offsets[word]; k < bags_.offsets[word + 1]; ++k) {
+      const auto row = static_cast<std::size_t>(bags_.rows[static_cast<std::size_t>(k)]);
+      rows.push_back(in_ + row * stride_);
+    }
+    const auto count = static_cast<int>(rows.size());
+    kernels.sum(rows.data(), count, 1.0f / static_cast<float>(count), before + p * stride_, first,
+                last);
+    std::copy(before + p * stride_ + first * kRowStep, before + p * stride_ + last * kRowStep,
+              after + p * stride_ + first * kRowStep);
+  }
+}
+
+// What the windows added to a place's vector goes to each row of its bag: their mean then moves as
+// the vector did.
+void WordTrainer::scatter(Work& work, int first, int last) const {
+  if (bags_.offsets.empty()) return;
+  thread_local std::vector<float*> rows;
+  const WindowKernels& kernels = window_kernels();
+  const std::size_t n = work.plan.places.size();
+  const float* before = work.rows.data();
+  const float* after = before + n * stride_;
+  for (std::size_t p = 0; p < n; ++p) {
+    const auto word = static_cast<std::size_t>(work.plan.places[p]);
+    rows.clear();
+    for (std::int64_t k = bags_.offsets[word]; k < bags_.offsets[word + 1]; ++k) {
+      const auto row = static_cast<std::size_t>(bags_.rows[static_cast<std::size_t>(k)]);
+      rows.push_back(in_ + row * stride_);
+    }
+    kernels.add(rows.data(), static_cast<int>(rows.size()), nullptr, after + p * stride_,
+                before + p * stride_, first, last);
+  }
+}
+
+void WordTrainer::hidden_of(const Work& work, const WindowSpan& window, int first, int last,
+                            float* hidden) const {
+  const float scale = options_.cbow_mean ? 1.0f / static_cast<float>(window.m) : 1.0f;
+  window_kernels().sum(work.in.data() + window.in, window.m, scale, hidden, first, last);
+}
+
+void WordTrainer::score(Work& work, const WindowSpan& window) const {
+  const WindowKernels& kernels = window_kernels();
+  const float* labels = work.plan.labels.empty() ? nullptr : work.plan.labels.data() + window.out;
+  float* gradients = work.gradients.data() + window.gradients;
+  const float* const* out = work.out.data() + window.out;
+  if (options_.cbow) {
+    float* hidden = work.hidden.data();
+    hidden_of(work, window, 0, options_.steps, hidden);
+    kernels.scores(&hidden, 1, out, window.n, labels, &work.rate, options_.steps, gradients);
+    return;
+  }
+  kernels.scores(work.in.data() + window.in, window.m, out, window.n, labels,
+                 work.rates.data() + window.in, options_.steps, gradients);
+}
+
+void WordTrainer::update(Work& work, const WindowSpan& window, int first, int last, float* hidden,
+                         bool again) const {
+  const WindowKernels& kernels = window_kernels();
+  const float* gradients = work.gradients.data() + window.gradients;
+  float* const* out = work.out.data() + window.out;
+  if (!options_.cbow) {
+    kernels.update(work.in.data() + window.in, window.m, out, window.n, gradients, first, last);
+    return;
+  }
+  if (again) hidden_of(work, window, first, last, hidden);
+  float* after = hidden + stride_;
+  std::copy(hidden + first * kRowStep, hidden + last * kRowStep, after + first * kRowStep);
+  kernels.update(&after, 1, out, window.n, gradients, first, last);
+  // The mean's gradient goes to every input whole (word2vec.c), the sum's in equal shares.
+  float* const* in = work.in.data() + window.in;
+  if (options_.cbow_mean) {
+    kernels.add(in, window.m, nullptr, after, hidden, first, last);
+  } else {
+    thread_local std::vector<float> shares;
+    shares.assign(static_cast<std::size_t>(window.m), 1.0f / static_cast<float>(window.m));
+    kernels.add(in, window.m, shares.data(), after, hidden, first, last);
+  }
+}
+
+void WordTrainer::prefetch(const Work& work, std::size_t window) const {
+  if (window >= work.plan.windows.size()) return;
+  const WindowSpan& span = work.plan.windows[window];
+  const auto fetch = [this](const float* row) {
+    for (std::size_t d = 0; d < stride_; d += kRowStep) __builtin_prefetch(row + d, 1);
+  };
+  for (std::int32_t j = span.out; j < span.out + span.n; ++j) {
+    fetch(work.out[static_cast<std::size_t>(j)]);
+  }
+  if (!bags_.offsets.empty() || span.m == 0) return;
+  fetch(work.in[static_cast<std::size_t>(span.in + span.m - 1)]);  // the one that is new
+}
+
+// -log sigmoid of the true and of the false pairs: sigmoid's error is gradient / rate.
+void WordTrainer::add_loss(const Work& work, const WindowSpan& window, WordLoss& loss) const {
+  const int m = options_.cbow ? 1 : window.m;
+  for (int i = 0; i < m; ++i) {
+    const float rate =
+        options_.cbow ? work.rate : work.rates[static_cast<std::size_t>(window.in + i)];
+    const float* row = work.gradients.data() + window.gradients + i * window.n;
+    for (int j = 0; j < window.n; ++j) {
+      const double error = std::abs(static_cast<double>(row[j] / rate));
+      loss.sum -= std::log(std::max(1e-7, 1.0 - error)) * (rate / work.rate);
+    }
+    loss.pairs += static_cast<std::int64_t>(rate / work.rate + 0.5f);
+  }
+}
+
+WordLoss WordTrainer::train_free(std::int64_t step, std::int64_t unit, Work& work) const {
+  WordLoss loss;
+  plan(step, unit, work);
+  gather(work, 0, options_.steps);
+  for (std::size_t w = 0; w < kAhead; ++w) prefetch(work, w);
+  for (std::size_t w = 0; w < work.plan.windows.size(); ++w) {
+    prefetch(work, w + kAhead);
+    const WindowSpan& window = work.plan.windows[w];
+    score(work, window);
+    if (unit % kLossEvery == 0) add_loss(work, window, loss);
+    update(work, window, 0, options_.steps, work.hidden.data(), false);
+  }
+  scatter(work, 0, options_.steps);
+  return loss;
+}
+
+WordLoss WordTrainer::run_free(std::int64_t begin, std::int64_t end, int n_jobs) {
+  const int threads = resolve_jobs(n_jobs);
+  works_.resize(std::max(works_.size(), static_cast<std::size_t>(threads)));
+  std::vector<WordLoss> losses(static_cast<std::size_t>(threads));
+  parallel_for(end - begin, threads, [&](std::int64_t task, int worker) {
+    const std::int64_t step = begin + task;
+    const std::int64_t from = step % steps_an_epoch_ * lanes_;
+    const std::int64_t to = std::min(planner_.n_units(), from + lanes_);
+    for (std::int64_t unit = from; unit < to; ++unit) {
+      losses[static_cast<std::size_t>(worker)] +=
+          train_free(step, unit, works_[static_cast<std::size_t>(worker)]);
+      poll_interrupt();
+    }
+  });
+  WordLoss total;
+  for (const WordLoss& loss : losses) total += loss;
+  return total;
+}
+
+// Moves the cache lines [first, last) of every row that a batch names.
+void WordTrainer::run_slice(std::span<Work> batch, int first, int last) const {
+  thread_local AlignedBuffer<float> hidden;
+  if (hidden.size() < 2 * stride_) hidden = AlignedBuffer<float>(2 * stride_);
+  for (Work& work : batch) {
+    gather(work, first, last);
+    for (const WindowSpan& window : work.plan.windows) {
+      update(work, window, first, last, hidden.data(), true);
+    }
+    scatter(work, first, last);
+  }
+}
+
+// No interrupt is looked for in between: a call that ends has done all its steps.
+//
+// The gradients of one piece. Lane l goes through its own part of the corpus.
+WordLoss WordTrainer::prepare(std::int64_t step, std::int64_t lane, Work& work) const {
+  WordLoss loss;
+  const std::int64_t unit = lane * steps_an_epoch_ + step % steps_an_epoch_;
+  if (unit >= planner_.n_units()) {
+    work.plan = WordPlan{};
+    return loss;
+  }
+  plan(step, unit, work);
+  gather(work, 0, options_.steps);
+  for (std::size_t w = 0; w < kAhead; ++w) prefetch(work, w);
+  for (std::size_t w = 0; w < work.plan.windows.size(); ++w) {
+    prefetch(work, w + kAhead);
+    score(work, work.plan.windows[w]);
+    if ((step + lane) % kLossEvery == 0) add_loss(work, work.plan.windows[w], loss);
+  }
+  return loss;
+}
+
+WordLoss WordTrainer::run_ordered(std::int64_t begin, std::int64_t end, int n_jobs) {
+  const int threads = std::min(resolve_jobs(n_jobs), options_.steps);
+  works_.resize(static_cast<std::size_t>(lanes_));
+  std::vector<WordLoss> losses(works_.size());
+  WordLoss total;
+  // Threads go through the phases together, two a step: whoever is there takes what is left of a
+  // phase, and the next one begins when the last item of it is done. One thread alone does it all.
+  const std::int64_t n_phases = 2 * (end - begin);
+  std::vector<std::atomic<std::int64_t>> claimed(static_cast<std::size_t>(n_phases));
+  std::vector<std::atomic<std::int64_t>> done(static_cast<std::size_t>(n_phases));
+  const auto work_on = [&](std::int64_t phase, std::int64_t item) {
+    if (phase % 2 == 0) {
+      const auto lane = static_cast<std::size_t>(item);
+      losses[lane] = prepare(begin + phase / 2, item, works_[lane]);
+      return;
+    }
+    if (item == 0) {
+      for (const WordLoss& loss : losses) total += loss;
+    }
+    const auto cut = [&](std::int64_t part) {
+      return static_cast<int>(part * options_.steps / threads);
+    };
+    run_slice(works_, cut(item), cut(item + 1));
+  };
+  parallel_for(threads, threads, [&](std::int64_t, int) {
+    for (std::int64_t phase = 0; phase < n_phases; ++phase) {
+      const auto p = static_cast<std::size_t>(phase);
+      const std::int64_t n_items = phase % 2 == 0 ? lanes_ : threads;
+      std::int64_t item = 0;
+      while ((item = claimed[p].fetch_add(1)) < n_items) {
+        work_on(phase, item);
+        done[p].fetch_add(1);
+      }
+      for (int spins = 0; done[p].load() < n_items; ++spins) {
+        if (spins > kSpins) std::this_thread::yield();
+      }
+    }
+  });
+  return total;
+}
+
+WordLoss WordTrainer::run(std::int64_t begin, std::int64_t end, int n_jobs) {
+  return options_.deterministic ? run_ordered(begin, end, n_jobs) : run_free(begin, end, n_jobs);
+}
+
+}  // namespace vl

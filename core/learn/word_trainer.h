@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Skip-gram and CBOW, with words or with bags of rows (subwords) as inputs; false words, the tree
+// of hierarchical softmax, or both as outputs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "learn/word_plan.h"
+
+namespace vl {
+
+struct WordOptions {
+  int steps = 7;  // cache lines of a row: (dim + 15) / 16
+  int window = 5;
+  int negative = 5;
+  bool tree = false;
+  bool cbow = false;
+  bool cbow_mean = true;
+  // Same bits at any number of threads. Otherwise threads write into each other's rows without
+  // locks (Recht, Re, Wright, Niu, "Hogwild!", NIPS 2011).
+  bool deterministic = true;
+  double sample = 1e-4;
+  double noise_exponent = 0.75;
+  double alpha = 0.025;
+  double min_alpha = 1e-4;
+  std::int64_t epochs = 5;
+  std::uint64_t seed = 0;
+};
+
+// Rows that make up the input vector of each word, their mean: [offsets[w], offsets[w + 1]). Empty:
+// row w of the input matrix is the vector.
+struct WordBags {
+  std::span<const std::int64_t> offsets;
+  std::span<const std::int32_t> rows;
+};
+
+struct WordLoss {
+  double sum = 0.0;  // of -log sigmoid(+-x) over the pairs of the pieces that are sampled for it
+  std::int64_t pairs = 0;
+
+  WordLoss& operator+=(const WordLoss& other) {
+    sum += other.sum;
+    pairs += other.pairs;
+    return *this;
+  }
+};
+
+class WordTrainer {
+ public:
+  // `in` and `out` are matrices of `steps` * 16 float32 a row, aligned to 64 bytes, trained in
+  // place; all views outlive the trainer.
+  WordTrainer(std::span<const std::int32_t> tokens, std::span<const std::int64_t> counts,
+              const WordBags& bags, float* in, float* out, const WordOptions& options);
+  ~WordTrainer();
+
+  // Steps of the training, over all epochs: in the ordered mode one batch of pieces each.
+  std::int64_t n_steps() const { return steps_an_epoch_ * options_.epochs; }
+  // Trains the steps [begin, end). In the ordered mode any cut gives the same rows. For one caller
+  // at a time.
+  WordLoss run(std::int64_t begin, std::int64_t end, int n_jobs);
+
+ private:
+  struct Work;
+  void plan(std::int64_t step, std::int64_t unit, Work& work) const;
+  void gather(Work& work, int first, int last) const;
+  void scatter(Work& work, int first, int last) const;
+  void score(Work& work, const WindowSpan& window) const;
+  void update(Work& work, const WindowSpan& window, int first, int last, float* hidden,
+              bool again) const;
+  void prefetch(const Work& work, std::size_t window) const;
+  void hidden_of(const Work& work, const WindowSpan& window, int first, int last,
+                 float* hidden) const;
+  double rate_of(std::int64_t step) const;
+  void add_loss(const Work& work, const WindowSpan& window, WordLoss& loss) const;
+  WordLoss run_free(std::int64_t begin, std::int64_t end, int n_jobs);
+  WordLoss run_ordered(std::int64_t begin, std::int64_t end, int n_jobs);
+  WordLoss train_free(std::int64_t step, std::int64_t unit, Work& work) const;
+  WordLoss prepare(std::int64_t step, std::int64_t lane, Work& work) const;
+  void run_slice(std::span<Work> batch, int first, int last) const;
+
+  WordOptions options_;
+  WordPlanner planner_;
+  WordBags bags_;
+  float* in_;
+  float* out_;
+  std::int64_t lanes_;  // pieces of a step
+  std::int64_t steps_an_epoch_;
+  std::size_t stride_;
+  std::vector<Work> works_;  // of the lanes, or of the threads
+};
+
+}  // namespace vl

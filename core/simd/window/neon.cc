@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training windows, neon level. Formulas and bounds: README.md in this folder.
+#include "simd/window/plain.h"
+
+namespace vl {
+
+extern const WindowKernels kWindowNeon;
+const WindowKernels kWindowNeon = {SimdLevel::kNeon, scores_plain, update_plain, sum_plain,
+                                   add_plain};
+
+}  // namespace vl
