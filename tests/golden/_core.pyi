@@ -292,3 +292,53 @@ def assign_lists(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None)
     """
     (labels, others): the list of the nearest centroid, and a second one or None.
     """
+
+def maxsim_search(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], query_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], k: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
+    """
+    (positions, scores, counts) of the true k best items, runs of rows, by MaxSim.
+    """
+
+def maxsim_rerank(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], query_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], candidates: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], limits: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], k: int, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
+    """
+    The same among the items candidates[limits[q]:limits[q + 1]] of each query.
+    """
+
+def fde_pool(planes: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], projected: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], repetitions: int, n_bits: int, is_document: bool, fill_empty: bool, n_jobs: int | None = None) -> NDArray[numpy.float32]:
+    """Fixed-dimensional encodings of runs of projected vectors, float32."""
+
+class CorpusCore:
+    def __init__(self, classes: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], lower: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], *, by_blanks: bool, lowercase: bool, digits: bool, min_length: int, max_length: int, limit: int) -> None: ...
+
+    def add_text(self, text: object, ends_line: bool, forgiving: bool) -> int: ...
+
+    def add_words(self, words: list) -> None: ...
+
+    def split(self, text: object) -> list: ...
+
+    def take_tokens(self) -> NDArray[numpy.int32]: ...
+
+    def finish(self, min_count: int, max_words: int) -> tuple: ...
+
+    @property
+    def pending(self) -> int: ...
+
+    @property
+    def n_tokens(self) -> int: ...
+
+    @property
+    def n_words(self) -> int: ...
+
+    @property
+    def lost(self) -> int: ...
+
+def renumber(tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu')], numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], open: bool) -> tuple: ...
+
+def row_matrix(n: int, dim: int, scale: float = 0.0, seed: int = 0) -> NDArray[numpy.float32]: ...
+
+class WordTrainer:
+    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], bag_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, bag_rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, *, window: int, negative: int, tree: bool, cbow: bool, cbow_mean: bool, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int) -> None: ...
+
+    def run(self, begin: int, end: int, n_jobs: int | None = None) -> tuple: ...
+
+    @property
+    def n_steps(self) -> int: ...
