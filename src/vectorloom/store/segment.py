@@ -29,7 +29,7 @@ DERIVED = "derived"
 KIND = "store.graph"
 #: Fewer rows are searched whole faster than they are walked through.
 GRAPH_MIN_ROWS = 4096
-DEGREE = 48
+DEGREE = 32
 
 log = logging.getLogger("vectorloom.store")
 
