@@ -136,7 +136,7 @@ def test_filters_are_measured_with(rows: Floats, queries: Floats) -> None:
 
 
 def test_a_race_on_samples_finds_a_recipe_that_holds_on_all_rows() -> None:
-    rows, queries = gathered(10_500, 16), gathered(400, 16, seed=1)
+    rows, queries = gathered(19_000, 16), gathered(400, 16, seed=1)
     recipes = ["scan", "int8 | scan", "int8 | ivf", "graph:16", "float16 | graph:24"]
     assert rungs_of(len(rows)) == [4608]
     plan = vl.tune(rows, queries, recall=0.9, recipes=recipes, n_finalists=1, n_jobs=1, quiet=True)

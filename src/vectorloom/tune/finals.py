@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vectorloom.errors import CapacityError, ParameterError
+from vectorloom.tune.candidates import family
 from vectorloom.tune.goals import Goals
 from vectorloom.tune.journal import Journal
 from vectorloom.tune.measuring import Point, Trial
 from vectorloom.tune.pipeline import Pipeline
 from vectorloom.tune.problem import Problem, Sample
-from vectorloom.tune.race import Clock, Prospect
+from vectorloom.tune.race import Clock, Prospect, rungs_of
 from vectorloom.tune.recipe import Recipe
 
 #: Against these everything is compared.
@@ -22,8 +23,6 @@ BRUTE_FORCE = "float32 | scan"
 _BESIDE = (-4, -2, -1, 1, 2)
 #: Steps further up that are tried where held-out queries do not confirm the choice.
 _MORE_STEPS = 4
-#: A prospect that is predicted to cost so much more than the best measured one is not built.
-_HOPELESS = 1.1
 #: Calls timed for a point that only shows the curve.
 _FEW_CALLS = 40
 
@@ -38,8 +37,6 @@ class Finals:
         The best that meets all goals.
     index : Pipeline or None
         That index, built.
-    expected : float
-        What it was predicted to cost: predictions err alike, so they are compared with each other.
     n_built : int
     skipped : list of str
         Recipes that were not built, and why.
@@ -47,7 +44,6 @@ class Finals:
 
     best: Point | None = None
     index: Pipeline | None = None
-    expected: float = 0.0
     n_built: int = 0
     skipped: list[str] = field(default_factory=list)
 
@@ -82,20 +78,30 @@ def run_finals(
     sample, n = problem.whole(), len(problem.base)
     finals = Finals()
     _enter(_brute_force(prospects), sample, problem, goals, journal, finals, advance)
-    small = not any(p.rungs for p in prospects)
-    for prospect in prospects:
-        if str(prospect.recipe) == BRUTE_FORCE or prospect.failed:
-            continue
-        if not small:
-            reason = _needless(prospect, goals, n, clock, finals, n_finalists)
-            if reason:
-                finals.skipped.append(f"{prospect.recipe}: {reason}")
-                continue
-        elif not clock.allows(0.0):
-            finals.skipped.append(f"{prospect.recipe}: no time left")
+    left = [p for p in prospects if not p.failed and str(p.recipe) != BRUTE_FORCE]
+    while left:
+        prospect = _next_of(left, prospects, goals, n, finals)
+        left.remove(prospect)
+        reason = _needless(prospect, goals, n, clock, finals, n_finalists)
+        if reason:
+            finals.skipped.append(f"{prospect.recipe}: {reason}")
             continue
         _enter(prospect, sample, problem, goals, journal, finals, advance)
     return finals
+
+
+def _next_of(
+    left: list[Prospect], prospects: list[Prospect], goals: Goals, n: int, finals: Finals
+) -> Prospect:
+    """Return which to build next: the best until one meets the goals, then other kinds."""
+    if finals.best is None or not any(p.rungs for p in left):
+        return left[0]
+    built = {family(p.recipe) for p in prospects if p.measured}
+    other = [p for p in left if family(p.recipe) not in built and p.hopeful(goals, n)]
+    if not other:
+        return left[0]
+    by_bytes = finals.n_built % 2 == (goals.minimise != "memory")
+    return min(other, key=lambda p: getattr(p.predicted(n), "bytes" if by_bytes else "seconds"))
 
 
 def _brute_force(prospects: list[Prospect]) -> Prospect:
@@ -110,6 +116,10 @@ def _needless(
     prospect: Prospect, goals: Goals, n: int, clock: Clock, finals: Finals, n_finalists: int
 ) -> str:
     """Return why a prospect is not built on all rows; nothing where it is."""
+    if not rungs_of(n):
+        return "" if clock.allows(0.0) else "no time left"
+    if not prospect.rungs:
+        return "its family, or another way to store its rows, was better"
     if not prospect.hopeful(goals, n):
         return "the sample says that it misses a goal"
     point = prospect.predicted(n)
@@ -119,8 +129,6 @@ def _needless(
         return ""
     if finals.n_built >= n_finalists:
         return "others were predicted to be better"
-    if point.cost(goals) > _HOPELESS * max(finals.expected, finals.best.cost(goals)):
-        return "the sample says that it costs more"
     return ""
 
 
@@ -155,7 +163,6 @@ def _enter(
         finals.best is None or chosen.cost(goals) < finals.best.cost(goals)
     ):
         finals.best, finals.index = chosen, index
-        finals.expected = prospect.predicted(chosen.n).cost(goals) if prospect.rungs else 0.0
 
 
 def _measure(trial: Trial, problem: Problem, goals: Goals) -> list[Point]:

@@ -142,6 +142,7 @@ class Trial:
         self.sample = sample
         self.problem = problem
         self.steps = ladder(self.recipe)
+        self._options = [{"depth": step.depth, **step.effort} for step in self.steps]
         self._found: dict[tuple[str, int], Doubles] = {}
         pipeline = Pipeline(
             self.recipe, problem.metric, problem.n_jobs, random_state=problem.random_state
@@ -240,14 +241,8 @@ class Trial:
         )
 
     def _search(self, step: int, queries: Any, where: Any) -> Any:
-        recipe = self.steps[step]
-        return self.pipeline.search(
-            queries,
-            min(self.problem.k, len(self.sample)),
-            where=where,
-            depth=recipe.depth,
-            **recipe.effort,
-        ).ids
+        k = min(self.problem.k, len(self.sample))
+        return self.pipeline.search(queries, k, where=where, **self._options[step]).ids
 
 
 def upper_quantile(seconds: Doubles, share: float = 0.95) -> tuple[float, float]:

@@ -150,6 +150,8 @@ class Pipeline(Estimator):
         kept: Exact | None,
     ) -> None:
         self.recipe_ = recipe
+        # Read once: text is parsed more slowly than some indexes answer.
+        self._depth, self._effort = recipe.depth, recipe.effort
         self.reducer_ = reducer
         self.inner_ = inner
         self.rows_ = kept
@@ -246,13 +248,13 @@ class Pipeline(Estimator):
         if self.reducer_ is not None:
             _set_jobs(self.reducer_, jobs)
         asked, offset = self._mapped(queries)
-        times = self.recipe_.depth if depth is None else check_count("depth", depth)
+        times = self._depth if depth is None else check_count("depth", depth)
         wide = k if self.rows_ is None else max(k, times * k)
         if isinstance(inner, CodeScan):
             _set_jobs(inner.compressor, jobs)
             hits = inner.search(asked, wide, where)
         else:
-            chosen = effort or self.recipe_.effort
+            chosen = effort or self._effort
             options = {"exact": exact} | ({} if isinstance(inner, Exact) else chosen)
             hits = _search(inner, jobs, asked, wide, where=where, **options)
         if self.rows_ is not None:

@@ -28,11 +28,12 @@ from vectorloom.tune.problem import Problem, Sample
 from vectorloom.tune.recipe import Recipe
 
 _SHARES = (32, 8)
+_FEWEST_TIMES = 4
 #: Recipes on the second rung, and how far behind the best a family may be.
-_KEPT = 6
+_KEPT = 4
 _SLACK_FAMILY = 2.0
 #: Queries of a rung, and calls timed.
-_QUERIES, _CALLS = 300, 100
+_QUERIES, _CALLS = 200, 100
 #: Goals that predictions may miss by so much are tried all the same.
 _SLACK_TIME, _SLACK_BYTES, _SLACK_QUALITY = 1.3, 1.15, 0.01
 
@@ -130,13 +131,12 @@ def rungs_of(n: int) -> list[int]:
 
     Examples
     --------
-    >>> rungs_of(8000), rungs_of(20_000), rungs_of(1_000_000)
-    ([], [4608, 9216], [31250, 125000])
+    >>> rungs_of(10_000), rungs_of(20_000), rungs_of(1_000_000)
+    ([], [4608], [31250, 125000])
     """
     first, second = (n // share for share in _SHARES)
     first = max(first, FEWEST_LISTED)
-    sizes = [first, max(second, 2 * first)]
-    return [size for size in sizes if size <= n // 2]
+    return [size for size in (first, max(second, 2 * first)) if size <= n // _FEWEST_TIMES]
 
 
 def race(
@@ -187,7 +187,11 @@ def race(
 
     firsts, others = _by_family(running)
     run(firsts, sizes[0])
-    run(_worth_a_look(firsts, others, goals, n), sizes[0])
+    near = _worth_a_look(firsts, others, goals, n)
+    # How rows are stored changes time little: it is tried for the best of its family alone.
+    run([p for p in near if any(_code_alone(p, q) for q in firsts)], sizes[0])
+    heads = [_head_of(family(p.recipe), running, goals, n) for p in firsts]
+    run([p for p in near if not p.rungs and any(_shape_alone(p, q) for q in heads)], sizes[0])
     for size in sizes[1:]:
         running = best_first([p for p in running if p.hopeful(goals, n)], goals, n)[:_KEPT]
         run(running, size)
@@ -201,6 +205,24 @@ def _by_family(prospects: Sequence[Prospect]) -> tuple[list[Prospect], list[Pros
     for prospect in prospects:
         firsts.setdefault(family(prospect.recipe), prospect)
     return list(firsts.values()), [p for p in prospects if p not in firsts.values()]
+
+
+def _code_alone(one: Prospect, other: Prospect) -> bool:
+    return family(one.recipe) == family(other.recipe) and one.recipe.code == other.recipe.code
+
+
+def _shape_alone(one: Prospect, other: Prospect) -> bool:
+    a, b = one.recipe, other.recipe
+    return (a.reduce, a.route, a.rerank) == (b.reduce, b.route, b.rerank)
+
+
+def _head_of(
+    which: tuple[object, ...], prospects: Sequence[Prospect], goals: Goals, n: int
+) -> Prospect:
+    """Return the best of a family so far."""
+    ran = [p for p in prospects if family(p.recipe) == which]
+    known = [p for p in ran if p.rungs and p.reached[-1]]
+    return best_first(known, goals, n)[0] if known else ran[0]
 
 
 def _worth_a_look(

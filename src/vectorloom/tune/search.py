@@ -86,7 +86,8 @@ def tune(
     recipes : list of Recipe or str, default=None
         To try these alone; their efforts are found.
     n_finalists : int, default=3
-        Recipes built on all rows, beside brute force. More find more of the Pareto set.
+        Recipes built on all rows, beside brute force: the best predicted, then the smallest and the
+        fastest of other kinds. More find more of the Pareto set.
     time_limit : float or str, default=None
         Seconds for everything, such as ``"10min"``. At half of it the race on samples ends.
     cache : path-like, default=None
@@ -118,7 +119,7 @@ def tune(
     -----
     1. Recipes whose bytes surely exceed `memory` are left out before anything is built.
     2. Of each family of others the first is built on a sample of n / 32 rows, then the rest of the
-       families that are not far behind; the best six on n / 8. Of each the least
+       families that are not far behind; the best four on n / 8. Of each the least
        effort is found that reaches the goal on the choosing queries. What it takes among all rows
        follows from `vectorloom.tune.laws`: scans grow with n, lists about with its root, walks with
        its logarithm.
@@ -126,7 +127,7 @@ def tune(
        of the 95 % interval must reach the goal (Wilson's for recall, the paired bootstrap's for
        nDCG), and the upper end of that of p95. Exact search is always among them.
 
-    Cost: about 30 recipes on n / 32 rows, 6 on n / 8, `n_finalists` on n. Up to 10,000 rows all
+    Cost: about 25 recipes on n / 32 rows, 4 on n / 8, `n_finalists` on n. Up to 18,000 rows all
     are measured whole.
 
     References

@@ -95,7 +95,11 @@ class LinearReducer(Compressor):
         W = self.components_
         if len(W) > W.shape[1]:
             return False
-        return bool(np.abs(W @ W.T - np.eye(len(W), dtype=np.float32)).max() < _ORTHONORMAL)
+        known: tuple[Any, bool] | None = getattr(self, "_orthonormal", None)
+        if known is None or known[0] is not W:  # a query alone should not pay for it
+            flat = np.abs(W @ W.T - np.eye(len(W), dtype=np.float32)).max() < _ORTHONORMAL
+            self._orthonormal = known = (W, bool(flat))
+        return known[1]
 
     def _check_components(self, n_components: Any, dim: int) -> int:
         """Return the number of components, refusing what is not in [1, dim]."""
