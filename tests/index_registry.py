@@ -70,6 +70,8 @@ CASES = [
             {"n_lists": 5, "dtype": "float16", "spill": False},
             {"n_lists": 5, "dtype": "int8", "code": "int4"},
             {"rerank": False},
+            {"n_lists": 5, "code": "lvq:8"},
+            {"code": "scalar:8", "rerank": False},
         )
     ),
     *(

@@ -34,6 +34,14 @@ from vectorloom.index.factory import _parsed, from_factory
         ("Flat,IDMap", None, "Exact()"),
         (" IVF16,Flat,RFlat ", None, "IVF(n_lists=16)"),
         ("SQ8,Refine(Flat)", None, "Exact(dtype='int8')"),
+        ("PQ32", "l2", "IVF(metric='l2', n_lists=1, rerank=False, code='pq:32')"),
+        ("PQ32x4fs,RFlat", None, "IVF(n_lists=1, code='pq:32x4')"),
+        ("IVF64,SQ8", None, "IVF(n_lists=64, rerank=False, code='scalar:8')"),
+        ("IVF1k,SQ4,RFlat", None, "IVF(n_lists=1024, code='scalar:4')"),
+        ("OPQ16,IVF16,PQ16", None, "IVF(n_lists=16, rerank=False, code='opq:16')"),
+        ("PCA64,IVF16,RaBitQ2", None, "IVF(n_lists=16, rerank=False, code='pca:64 | rabitq:2')"),
+        ("IVF16,RaBitQ", None, "IVF(n_lists=16, rerank=False, code='rabitq')"),
+        ("RQ8", None, "IVF(n_lists=1, rerank=False, code='rq:8')"),
     ],
 )
 def test_a_string_makes_what_it_says(text, metric, want) -> None:
@@ -72,16 +80,14 @@ def test_links_are_in_the_range_that_graphs_take() -> None:
 
 
 REFUSED = [
-    ("PQ32", "vl.compress.PQ"),
-    ("IVF64,PQ32x4fs,RFlat", "vl.compress.PQ"),
-    ("IVF64,SQ8", "float32"),
     ("IVF64", "storage"),
-    ("IVF64_HNSW32,PQ8", "vl.compress.PQ"),
+    ("IVF64,PQ8x6", "vl.compress.PQ"),
     ("PCA64,Flat", "vl.compress.PCA"),
     ("PCAR64,IVF16,Flat", "vl.compress.PCA"),
     ("OPQ16_64,IVF16,PQ16", "vl.compress.OPQ"),
-    ("RaBitQ", "vl.compress.RaBitQ"),
-    ("SQ4", "vl.compress.Scalar"),
+    ("OPQ8,IVF16,PQ16", "vl.compress.OPQ"),
+    ("RaBitQ9", "vl.compress.RaBitQ"),
+    ("PRQ2x8", "vl.compress.ResidualQuantizer"),
     ("HNSW32_SQ4", "vl.compress.Scalar"),
     ("HNSW32_SQ8,Flat", ""),
     ("HNSW64", "4 to 96 links a row, not 128"),
@@ -125,8 +131,8 @@ def test_what_cannot_be_honoured_is_refused_with_the_nearest_that_can(text, reas
 
 
 def test_the_named_part_is_the_one_that_is_not_supported() -> None:
-    with pytest.raises(vl.ParameterError, match=r"^'PQ8' in 'IVF64,PQ8' is not supported"):
-        from_factory("IVF64,PQ8")
+    with pytest.raises(vl.ParameterError, match=r"^'LSH' in 'IVF64,LSH' is not supported"):
+        from_factory("IVF64,LSH")
 
 
 def test_a_graph_over_centroids_is_left_out_with_a_word() -> None:

@@ -44,7 +44,6 @@ class CodedStore(RowStore):
         super().__init__("float32", metric, dim, ids, None)
         self.n_coded = 0
         self._lists: InvertedLists | None = None
-        self._places: NDArray[np.int64] | None = None  # of the coded positions; found when asked
 
     # ---- what a search needs -------------------------------------------------------------------
 
@@ -82,22 +81,8 @@ class CodedStore(RowStore):
         return out
 
     def _decoded_codes(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        lists = self._lists
-        assert lists is not None  # rows are coded
-        assert lists.core is not None
-        if self._places is None:
-            order = lists.core.arrays()["order"]
-            at = np.flatnonzero(order >= 0)
-            places = np.empty(self.n_coded, np.int64)
-            places[order[at]] = at
-            self._places = places if len(positions) < self.n_coded else None
-        else:
-            places = self._places
-        turned = lists.core.decode(places[positions])
-        rotation = lists.rotation
-        rows = _core.matmul(turned, np.ascontiguousarray(rotation.matrix.T), 1)
-        if rotation.center is not None:
-            rows += rotation.center
+        assert self._lists is not None  # rows are coded
+        rows = self._lists.decoded(positions)
         if self.metric == "cosine" and self.norms is not None:
             rows *= self.norms[positions, None].astype(np.float32)
         return rows
@@ -109,7 +94,7 @@ class CodedStore(RowStore):
         if lists is self._lists:
             return
         behind = self.values[lists.n_listed - self.n_coded : self.n - self.n_coded].copy()
-        self._lists, self._places, self._rows = lists, None, None
+        self._lists, self._rows = lists, None
         self.n_coded, self.values = lists.n_listed, behind
         if self.metric != "cosine" and self.norms is not None and not self.read_only:
             norms = np.empty(len(self.norms))  # bounds need those of the rows as they are now
@@ -118,13 +103,13 @@ class CodedStore(RowStore):
                 part = np.arange(first, min(self.n_coded, first + _BLOCK))
                 norms[part] = _core.norms(_core.Rows(self.decoded(part), "float32"), 1)
             self.norms = norms
-        self._places = None
+            lists.forget_places()
 
     def inflate(self) -> None:
         """Hold all rows as float32 again."""
         if self.n_coded:
             self.values = self.decoded(np.arange(self.n))
-            self.n_coded, self._lists, self._places = 0, None, None
+            self.n_coded, self._lists = 0, None
 
     def extend(
         self,
@@ -178,7 +163,7 @@ class CodedStore(RowStore):
         finally:
             self.values = values
         decoded = self.decoded(keep)
-        return state | {"values": decoded, "n_coded": 0, "_lists": None, "_places": None}
+        return state | {"values": decoded, "n_coded": 0, "_lists": None}
 
 
 def read_coded(file: Container, metric: str) -> CodedStore:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Indexes by faiss's factory strings, as far as they mean the same here.
 
-    [IDMap,] [L2norm,] kind [,RFlat]        kind = Flat | SQ… | BFlat | IVFn,Flat | HNSWm | NSGr
+    [IDMap,] [L2norm,] kind [,RFlat]
+    kind = Flat | SQ… | BFlat | HNSWm | NSGr | IVFn,Flat | [IVFn,] code
+    code = PQm | OPQm,PQm | RQm | SQ4 | SQ6 | SQ8 | RaBitQ, [PCAd,] before it
 
 What cannot be honoured is refused, and the nearest string that can is named.
 """
@@ -24,8 +26,9 @@ from vectorloom.vectors import METRICS
 
 SUPPORTED = (
     "'Flat', 'SQ8', 'SQfp16', 'SQbf16', 'SQ8_direct', 'BFlat', 'IVF<n>,Flat', 'HNSW<m>[,Flat]', "
-    "'HNSW<m>_SQ8' and the like, 'NSG<r>[,Flat]', with 'IDMap,' or 'L2norm,' before and ',RFlat' "
-    "behind"
+    "'HNSW<m>_SQ8' and the like, 'NSG<r>[,Flat]', 'PQ<m>', 'OPQ<m>,PQ<m>', 'RQ<m>', 'SQ4', 'SQ6', "
+    "'RaBitQ', behind 'IVF<n>,' too, with 'PCA<d>,' before them, with 'IDMap,' or 'L2norm,' before "
+    "and ',RFlat' behind"
 )
 _STORED = {
     "Flat": "float32",
@@ -45,7 +48,15 @@ _GRAPH = r"(HNSW|NSG)(\d*)(?:_(SQ8|SQfp16|SQbf16|SQ8_direct))?"
 _UNITS = {"": 1, "k": 1024, "M": 1024**2}
 #: Of `vectorloom.index.graph.Graph`.
 _FEWEST_LINKS, _MOST_LINKS = 4, 96
-_NEEDLESS = ("IDMap", "IDMap2", "RFlat", "Refine(Flat)")
+#: Codes by which lists, or one list of all, are searched.
+_CODED = {
+    r"PQ(\d+)(?:x([48])(?:fsr?)?)?": "pq",
+    r"RQ(\d+)(?:x([48]))?": "rq",
+    r"SQ([468])()": "scalar",
+    r"RaBitQ([1-8]?)()": "rabitq",
+}
+_NEEDLESS = ("IDMap", "IDMap2")
+_REFINED = ("RFlat", "Refine(Flat)")
 _TRANSFORMS = {
     "PCA": "vl.compress.PCA",
     "PCAR": "vl.compress.PCA",
@@ -77,6 +88,7 @@ class _Plan:
     params: dict[str, Any] = field(default_factory=dict)
     normed: bool = False
     needless: str | None = None
+    refined: bool = False
 
 
 def from_factory(text: Any, metric: str | None = None, **params: Any) -> RowIndex:
@@ -126,9 +138,13 @@ def from_factory(text: Any, metric: str | None = None, **params: Any) -> RowInde
     >>> from_factory("SQfp16")
     Exact(dtype='float16')
     >>> from_factory("IVF64,PQ32")
+    IVF(n_lists=64, rerank=False, code='pq:32')
+    >>> from_factory("IVF64,PQ32x4fs,RFlat")
+    IVF(n_lists=64, code='pq:32x4')
+    >>> from_factory("HNSW32_PQ16")
     Traceback (most recent call last):
         ...
-    vectorloom.errors.ParameterError: 'PQ32' in 'IVF64,PQ32' is not supported: ...
+    vectorloom.errors.ParameterError: 'PQ16' in 'HNSW32_PQ16' is not supported: ...
     """
     if not isinstance(text, str) or not text.strip():
         raise ParameterError(
@@ -159,18 +175,10 @@ def from_factory(text: Any, metric: str | None = None, **params: Any) -> RowInde
 
 
 def _parsed(text: str) -> _Plan:
-    parts = _split(text.strip())
     plan = _Plan()
-    rest: list[str] = []
-    for part in parts:
-        if part in _NEEDLESS:
-            continue  # ids and true scores are what an index here has anyway
-        if part == "L2norm" and not rest:
-            plan.normed = True
-        else:
-            rest.append(part)
-    if not rest:
-        raise _refused(text, text, "it names no index", "Flat")
+    rest = _stripped(text, plan)
+    if _coded(plan, rest):
+        return plan
     head, tail = rest[0], rest[1:]
     if head in _STORED:
         plan.make = "Exact"
@@ -191,6 +199,59 @@ def _parsed(text: str) -> _Plan:
     return plan
 
 
+def _stripped(text: str, plan: _Plan) -> list[str]:
+    """Return the parts that make an index; what stands around them goes into the plan."""
+    rest: list[str] = []
+    for part in _split(text.strip()):
+        if part in _NEEDLESS:
+            continue  # ids are what an index here has anyway
+        if part in _REFINED:
+            plan.refined = True  # so are true scores, but where codes are all that is kept
+        elif part == "L2norm" and not rest:
+            plan.normed = True
+        else:
+            rest.append(part)
+    if not rest:
+        raise _refused(text, text, "it names no index", "Flat")
+    return rest
+
+
+def _coded(plan: _Plan, parts: list[str]) -> bool:
+    """Take lists of codes, or codes alone, into the plan; False where this is neither."""
+    words, lists = list(parts), 1
+    steps = []
+    if found := re.fullmatch(r"PCA(\d+)", words[0]):
+        steps.append(f"pca:{found[1]}")
+        words.pop(0)
+    turned = re.fullmatch(r"OPQ(\d+)", words[0]) if words else None
+    if turned:
+        words.pop(0)
+    if words and (found := re.fullmatch(_LISTS, words[0])):
+        lists = int(found[1]) * _UNITS[found[2]]
+        plan.needless = None if found[3] in (None, "(Flat)") else found[3]
+        words.pop(0)
+    if len(words) != 1 or lists == 0 or words[0] == "SQ8" == parts[0]:
+        return False
+    code = _code(words[0])
+    if code is None or (turned and not code.startswith(f"pq:{turned[1]}")):
+        return False
+    steps.append("o" + code if turned else code)
+    plan.make = "IVF"
+    plan.params = {"n_lists": lists, "code": " | ".join(steps)}
+    if not plan.refined:
+        plan.params["rerank"] = False
+    return True
+
+
+def _code(word: str) -> str | None:
+    """Return the recipe of a code, None for what is none."""
+    for pattern, name in _CODED.items():
+        if found := re.fullmatch(pattern, word):
+            sizes = "x".join(size for size in found.groups() if size)
+            return f"{name}:{sizes}" if sizes else name
+    return None
+
+
 def _check_tail(text: str, plan: _Plan, head: str, tail: list[str]) -> None:
     wanted = {"Exact": [""], "IVF": ["Flat"], "Graph": ["", "Flat"]}[plan.make]
     if plan.make == "Graph" and "dtype" in plan.params:
@@ -206,7 +267,7 @@ def _check_tail(text: str, plan: _Plan, head: str, tail: list[str]) -> None:
 
 def _unknown_head(text: str, head: str, tail: list[str]) -> ParameterError:
     for name in sorted(_TRANSFORMS, key=len, reverse=True):
-        if re.fullmatch(name + r"[\d_]*(\(.*\))?", head):
+        if re.fullmatch(name + r"[\d_]*(\(.*\))?", head) and tail:
             why = f"map the vectors first, with {_TRANSFORMS[name]}"
             return _refused(text, head, why, ",".join(tail) or "Flat")
     if found := re.fullmatch(r"(HNSW|NSG)(\d+)_(.+)", head):
@@ -225,7 +286,7 @@ def _unknown_head(text: str, head: str, tail: list[str]) -> ParameterError:
 def _why(part: str) -> str:
     for name in sorted(_CODES, key=len, reverse=True):
         if part.startswith(name):
-            return f"indexes keep whole rows; codes like these are made by {_CODES[name]}"
+            return f"codes like these are made by {_CODES[name]}; IVF(code=…) takes them"
     if part.startswith("Refine"):
         return "scores are those of the stored rows already"
     if part.startswith(("SQ", "Flat")):

@@ -9,7 +9,7 @@ within which codes propose and float64 scores decide.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,11 @@ from vectorloom.index.lists_calibration import SCALES, Calibration
 from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
-from vectorloom.index.stored import read_store
+from vectorloom.index.stored import read_params, read_store
 from vectorloom.io.container import Container, register_loader
+
+if TYPE_CHECKING:
+    from vectorloom.compress.compressor import Compressor
 
 KIND = "index.ivf"
 #: Fewer rows than this are searched whole as fast.
@@ -56,12 +59,16 @@ class IVF(RowIndex):
     rerank : bool, default=True
         False keeps the codes alone: a quarter of the memory or less. A row is then what its code
         decodes to, in scores and in `get`; `dtype` is not used.
-    code : {"int8", "int4"} or None, default=None
+    code : {"int8", "int4"}, compressor, or its recipe, default=None
         Of a row. "int8" is a byte a dimension; "int4" is half a byte for all but the leading
         directions. None takes "int8" where rows are kept as well and "int4" where they are not.
+        Any quantizer of `vectorloom.compress` makes codes smaller than these, such as
+        ``"pq:48"`` or ``PCA(96) | RaBitQ(bits=2)``: a copy of it is fitted to what rows leave
+        beside their centroid. It is slower.
     spill : bool or None, default=None
         Put each row into a second list too. The same recall then takes a third to a half fewer
-        rows, and the codes twice the memory. None does so where rows are kept.
+        rows, and the codes twice the memory. None does so where rows are kept, and codes are not a
+        compressor's.
     n_jobs : int or None, default=None
         Threads; None and -1 take all that the process is allowed.
     random_state : int, default=0
@@ -144,7 +151,7 @@ class IVF(RowIndex):
         n_lists: int | None = None,
         dtype: str = "float32",
         rerank: bool = True,
-        code: str | None = None,
+        code: Any = None,
         spill: bool | None = None,
         n_jobs: int | None = None,
         random_state: int = 0,
@@ -255,8 +262,8 @@ class IVF(RowIndex):
             check_count("n_lists", self.n_lists)
         check_count("random_state", self.random_state, at_least=0)
         check_choice("dtype", self.dtype, ("float32", "float16", "bfloat16", "int8"))
-        if self.code is not None:
-            check_choice("code", self.code, ("int8", "int4"))
+        if self.code not in (None, "int8", "int4"):
+            self._codec()
         for name in ("rerank", "spill"):
             value = getattr(self, name)
             if not isinstance(value, bool) and not (name == "spill" and value is None):
@@ -267,6 +274,32 @@ class IVF(RowIndex):
         if not self.rerank:
             return CodedStore(self.metric, dim, no_ids_like(ids))
         return RowStore(self.dtype, self.metric, dim, no_ids_like(ids), None)
+
+    def _codec(self) -> Compressor | None:
+        """Return the compressor that `code` asks for, if it does."""
+        if self.code is None or self.code in ("int8", "int4"):
+            return None
+        from vectorloom.compress.compressor import Compressor
+        from vectorloom.compress.recipe import from_text
+
+        codec = self.code
+        if isinstance(codec, str):
+            try:
+                codec = from_text(codec)
+            except ParameterError as error:
+                raise ParameterError(f"code must be 'int8', 'int4' or a recipe: {error}") from error
+        if not isinstance(codec, Compressor) or codec.output != "codes":
+            raise ParameterError(
+                "code must be 'int8', 'int4', a quantizer of vectorloom.compress such as PQ(48), "
+                f"or its recipe 'pq:48'; got {self.code!r}."
+            )
+        if self.spill:
+            raise ParameterError(
+                "spill=True is not for codes of a compressor: rows stand in one list; leave it out."
+            )
+        if hasattr(codec, "n_jobs"):
+            codec = type(codec)(**{**codec.get_params(deep=False), "n_jobs": self.n_jobs})
+        return codec
 
     @property
     def _layout(self) -> Layout:
@@ -288,7 +321,13 @@ class IVF(RowIndex):
         norms = store.row_norms
         if norms is not None and norms.max() > _LARGEST:  # squares would leave float32
             return None
-        return InvertedLists.train(store, n_lists, self._layout, self.random_state, n_jobs)
+        codec = self._codec()
+        if codec is None:
+            return InvertedLists.train(store, n_lists, self._layout, self.random_state, n_jobs)
+        from vectorloom.index.lists_codec import CodecLists
+
+        final = not self.rerank
+        return CodecLists.learn(store, n_lists, codec, final, self.random_state, n_jobs)
 
     def _ready(self, n_jobs: int | None, *, everything: bool = False) -> InvertedLists | None:
         """Return lists that are fit to be searched, None where all rows are better searched."""
@@ -340,26 +379,26 @@ class IVF(RowIndex):
 
     def _more(self) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
         lists = self._ready(None, everything=not self.rerank)
-        if lists is None or lists.core is None or self._store.n != self._store.n_live:
+        if lists is None or not lists.coded or self._store.n != self._store.n_live:
             return {"listed": False}, {}
         arrays: dict[str, NDArray[Any]] = {
             "lists.centroids": lists.centroids,
         }
         for one in lists.calibrations:
             arrays |= {f"lists.at {one.k}.{name}": array for name, array in one.arrays.items()}
-        arrays |= {_CODES + name: array for name, array in lists.core.arrays().items()}
-        return {"listed": True}, arrays
+        meta, coded = lists.to_file(_CODES)
+        return {"listed": True} | meta, arrays | coded
 
     @classmethod
     def _from_container(cls, file: Container) -> IVF:
-        index = cls(**file.meta["params"])
+        index = cls(**read_params(file))
         kind = index._stored_kind()
         if index.rerank:
             store = read_store(file, kind, index.metric, None)
         else:
             store = read_coded(file, index.metric)
         index._store = store
-        index._lists = _read_lists(file, store) if file.meta["listed"] else None
+        index._lists = _read_lists(file, store, not index.rerank) if file.meta["listed"] else None
         _settle(store, index._lists)
         return index
 
@@ -442,7 +481,7 @@ def checked_recall(recall: Any) -> float:
     return float(recall)
 
 
-def _read_lists(file: Container, store: RowStore) -> InvertedLists:
+def _read_lists(file: Container, store: RowStore, final: bool) -> InvertedLists:
     centroids = file.array("lists.centroids", "<f4", (None, store.dim))
     calibrations = tuple(
         Calibration(
@@ -458,7 +497,14 @@ def _read_lists(file: Container, store: RowStore) -> InvertedLists:
         name[len(_CODES) :]: array for name, array in file.arrays.items() if name.startswith(_CODES)
     }
     try:
-        lists = InvertedLists.stored(store.metric, centroids, calibrations, arrays)
+        if "codec" in file.meta:
+            from vectorloom.index.lists_codec import read_codec_lists
+
+            lists: InvertedLists = read_codec_lists(
+                file, _CODES, store.metric, centroids, calibrations, final
+            )
+        else:
+            lists = InvertedLists.stored(store.metric, centroids, calibrations, arrays)
     except (VectorloomError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{file.path}: the lists cannot be used ({error}).") from error
     measured = all(len(one.gaps) > 0 for one in calibrations)

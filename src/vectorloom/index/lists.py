@@ -89,6 +89,7 @@ class InvertedLists:
         self.calibrations = calibrations
         self.n_listed = 0 if places is None else len(places[0])
         self.core: _core.Lists | None = None
+        self._place_of: NDArray[np.int64] | None = None  # of each position, found when asked
 
     @classmethod
     def train(
@@ -105,22 +106,7 @@ class InvertedLists:
         seed : int
         n_jobs : int or None
         """
-        rng = np.random.default_rng(seed)
-        rows = directions(store, slice(0, store.n))
-        few = min(store.n, _POINTS * n_lists)
-        sample = rows if few == store.n else rows[np.sort(rng.choice(store.n, few, replace=False))]
-        centroids, *_ = _core.kmeans(
-            sample,
-            n_lists,
-            "k-means++",
-            _ITERATIONS,
-            1e-4,
-            seed,
-            spherical=store.metric == "cosine",
-            max_points_per_centroid=_POINTS,
-            n_jobs=n_jobs,
-        )
-        places = _core.assign_lists(rows, centroids, layout.spill, n_jobs=n_jobs)
+        centroids, places = grouped(store, n_lists, layout.spill, seed, n_jobs)
         rotation = Rotation.fit(store, layout.rest_bits, layout.final)
         lists = cls(store.metric, centroids, rotation, places)
         lists.code(store, n_jobs)
@@ -146,6 +132,16 @@ class InvertedLists:
 
     def __len__(self) -> int:
         return len(self.centroids)
+
+    @property
+    def coded(self) -> bool:
+        """Whether the rows in lists are coded, so that they can be searched."""
+        return self.core is not None
+
+    @property
+    def final(self) -> bool:
+        """Whether codes are all that is kept of rows."""
+        return self.rotation.final
 
     @property
     def nbytes(self) -> int:
@@ -195,7 +191,7 @@ class InvertedLists:
         """
         tail = store.n - self.n_listed
         few = tail == 0 if everything else tail <= max(_TAIL_ROWS, _TAIL_SHARE * self.n_listed)
-        if self.core is not None and few:
+        if self.coded and few:
             return self
         labels, others = self.standing()
         if tail:
@@ -236,7 +232,69 @@ class InvertedLists:
         )
         self.places = None
 
+    def decoded(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what the codes of these positions stand for; of unit length under cosine, about.
+
+        Once asked for some of them, where each stands is kept: 8 bytes a row.
+        """
+        places = self._place_of
+        if places is None:
+            order = self._order()
+            at = np.flatnonzero(order >= 0)
+            places = np.empty(self.n_listed, np.int64)
+            places[order[at]] = at
+            self._place_of = places if len(positions) < self.n_listed else None
+        return self._decoded_at(places[positions])
+
+    def _order(self) -> NDArray[Any]:
+        assert self.core is not None  # rows are coded
+        order: NDArray[Any] = self.core.arrays()["order"]
+        return order
+
+    def _decoded_at(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        assert self.core is not None
+        rotation = self.rotation
+        turned = self.core.decode(places)
+        rows = _core.matmul(turned, np.ascontiguousarray(rotation.matrix.T), 1)
+        if rotation.center is not None:
+            rows += rotation.center
+        return rows
+
+    def to_file(self, prefix: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return header entries and arrays, besides centroids and calibrations."""
+        assert self.core is not None
+        return {}, {prefix + name: array for name, array in self.core.arrays().items()}
+
     # ---- searching -----------------------------------------------------------------------------
+
+    def reaches(
+        self,
+        store: RowStore,
+        sample: NDArray[np.int64],
+        neighbours: NDArray[np.int64],
+        n_jobs: int | None,
+    ) -> NDArray[np.float64]:
+        """Return the smallest reaches that keep true neighbours; see `Rotation.reaches`.
+
+        Parameters
+        ----------
+        store : RowStore
+        sample : ndarray of shape (m,)
+            Positions that are the queries.
+        neighbours : ndarray of shape (m, k)
+            Positions of their nearest.
+        n_jobs : int or None
+        """
+        rows = store.decoded(neighbours.ravel()).reshape(*neighbours.shape, -1)
+        return self.rotation.reaches(store.decoded(sample), rows, self.metric)
+
+    def lost(self, gaps: NDArray[np.float64], among: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return gaps of neighbours by codes: no gap finds those that are not `among` the true."""
+        return np.where(among, gaps, np.inf)
+
+    def forget_places(self) -> None:
+        """Give back what `decoded` keeps."""
+        self._place_of = None
 
     def probing(self, n_probes: int, recall: float, k: int) -> Probing:
         """Return how to search.
@@ -295,6 +353,28 @@ class InvertedLists:
             store.ids.tie_keys(),
             n_jobs,
         )
+
+
+def grouped(
+    store: RowStore, n_lists: int, spill: bool, seed: int, n_jobs: int | None
+) -> tuple[NDArray[np.float32], tuple[NDArray[np.int32], NDArray[np.int32] | None]]:
+    """Return centroids of a store's rows, and the lists of each: its nearest, and a second one."""
+    rng = np.random.default_rng(seed)
+    rows = directions(store, slice(0, store.n))
+    few = min(store.n, _POINTS * n_lists)
+    sample = rows if few == store.n else rows[np.sort(rng.choice(store.n, few, replace=False))]
+    centroids, *_ = _core.kmeans(
+        sample,
+        n_lists,
+        "k-means++",
+        _ITERATIONS,
+        1e-4,
+        seed,
+        spherical=store.metric == "cosine",
+        max_points_per_centroid=_POINTS,
+        n_jobs=n_jobs,
+    )
+    return centroids, _core.assign_lists(rows, centroids, spill, n_jobs=n_jobs)
 
 
 def directions(store: RowStore, part: slice) -> NDArray[np.float32]:

@@ -123,14 +123,14 @@ def _measured(
     if lists.metric != "l2":
         gaps /= norms[:, None]
     gaps = np.maximum(gaps, 0.0)
-    if lists.rotation.final:
-        gaps[~_among_the_nearest(store, sample, queries, neighbours, n_jobs)] = np.inf
+    if lists.final:
+        among = _among_the_nearest(store, sample, queries, neighbours, n_jobs)
+        gaps = lists.lost(gaps, among)
     guess = -np.inf
     if width > k:
         last = scores[~own].reshape(neighbours.shape)[:, -1]
         guess = _low_guess(lists.metric, last, best.mean(axis=1), norms)
-    rows = store.decoded(neighbours.ravel()).reshape(*neighbours.shape, -1)
-    reaches = lists.rotation.reaches(queries, rows, lists.metric)
+    reaches = lists.reaches(store, sample, neighbours, n_jobs)
     return Calibration(k, _thinned(np.sort(gaps, axis=None)), _thinned(reaches), guess)
 
 
