@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.store.report import page
-from benchmarks.store.stores import K, STORES
+from benchmarks.store.stores import STORES, K
 from benchmarks.store.worker import TAG, TAGS
 
 HERE = Path(__file__).parent
@@ -35,7 +35,10 @@ def truths(rows: Any, queries: Any, path: Path) -> None:
     wide = queries.astype(np.float64)
     near = np.argsort(-(wide @ some.T), axis=1, kind="stable")[:, :K]
     scores = np.concatenate(
-        [wide @ np.asarray(rows[i : i + 10_000], np.float64).T for i in range(0, len(rows), 10_000)],
+        [
+            wide @ np.asarray(rows[i : i + 10_000], np.float64).T
+            for i in range(0, len(rows), 10_000)
+        ],
         axis=1,
     )
     top = np.argsort(-scores, axis=1, kind="stable")[:, :K]
@@ -47,11 +50,14 @@ def python_of(store: str) -> str | None:
     module = {"chroma": "chromadb", "qdrant": "qdrant_client", "milvuslite": "pymilvus"}
     name = "vectorloom" if package.startswith("vectorloom") else module.get(package, package)
     for python in (sys.executable, os.environ.get("VECTORLOOM_STORE_PYTHON")):
-        if python and not subprocess.run(
-            [python, "-c", f"import importlib.util as u; assert u.find_spec({name!r})"],
-            capture_output=True,
-            check=False,
-        ).returncode:
+        if (
+            python
+            and not subprocess.run(
+                [python, "-c", f"import importlib.util as u; assert u.find_spec({name!r})"],
+                capture_output=True,
+                check=False,
+            ).returncode
+        ):
             return python
     return None
 

@@ -30,12 +30,13 @@ def page(run: dict[str, Any]) -> str:
     lines = [
         "# Embedded vector stores",
         "",
-        f"{run['rows']:,} × {run['dim']} float32 sentence vectors, cosine, k = 10; added 1,000 a call "
-        f"with one payload field, then indexed (filled = both). {run['queries']} queries, one a call, "
-        f"by the cheapest setting that reached a recall of {run['floor']} on one half; speed and "
-        "recall are those of the other half, best of three rounds. The filter leaves one row in a "
-        "hundred. CPU counts the seconds of all threads; wall suffers from whatever else ran. "
-        f"{run['jobs']} threads allowed to each. Filling and searching are separate processes.",
+        f"{run['rows']:,} × {run['dim']} float32 sentence vectors, cosine, k = 10; added 1,000 a "
+        "call with one payload field, then indexed (filled = both). "
+        f"{run['queries']} queries, one a call, by the cheapest setting that reached a recall of "
+        f"{run['floor']} on one half; speed and recall are those of the other half, best of three "
+        "rounds. The filter leaves one row in a hundred. CPU counts the seconds of all threads; "
+        f"wall suffers from whatever else ran. {run['jobs']} threads allowed to each. Filling and "
+        "searching are separate processes.",
         "",
         f"{machine['cpu']}; {machine['cores']} cores; {machine['memory_gib']} GiB; Python "
         f"{machine['python']}; commit {machine['commit']}.",

@@ -2,8 +2,8 @@
 """The stores, each behind the same five steps.
 
 ``create`` an empty store in a folder; ``add`` a batch (ids 0 …, vectors, a tag a row); ``finish``:
-everything indexed and durable; ``open`` it again; ``settings``, from cheap to dear, and ``query`` one
-vector, all rows or those of one tag. No step may lean on what another one left in memory.
+everything indexed and durable; ``open`` it again; ``settings``, from cheap to dear, and ``query``
+one vector, all rows or those of one tag. No step may lean on what another one left in memory.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from stores import K, STORES, Store, version
+from stores import STORES, K, Store, version
 
 TAGS, TAG, ROUNDS = 100, 7, 3
 BATCH = 1000

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from vectorloom import __version__
+from vectorloom.cli.collection import app as collection
 from vectorloom.cli.compress import compress
 from vectorloom.cli.convert import convert
 from vectorloom.cli.demo import demo
@@ -22,6 +23,7 @@ from vectorloom.cli.measure import measure
 from vectorloom.cli.output import EXIT_INTERRUPTED, note
 from vectorloom.cli.search import search
 from vectorloom.cli.tune import tune
+from vectorloom.cli.verify import repair, verify
 
 app = typer.Typer(
     name="vectorloom",
@@ -53,8 +55,9 @@ def root(
     """Learn, compress, index and search vectors, with answers that are measured and exact."""
 
 
-for command in (demo, search, compress, measure, tune, info, convert, doctor):
+for command in (demo, search, compress, measure, tune, verify, repair, info, convert, doctor):
     app.command()(command)
+app.add_typer(collection, name="collection")
 
 
 def main() -> None:

@@ -426,7 +426,7 @@ class Collection:
         """
         self._require_writable()
         engine = self._engine
-        with engine.upkeep, progress("optimizing", total=3, unit="steps", quiet=quiet) as bar:
+        with engine.building, progress("optimizing", total=3, unit="steps", quiet=quiet) as bar:
             upkeep.seal(engine)
             bar.advance()
             upkeep.compact(engine, fully=True)

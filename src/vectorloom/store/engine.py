@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The open collection behind its face: connections, locks, the present view.
 
-Two locks, always taken in this order: `upkeep`, held by whoever rewrites segments or copies them,
-and `lock`, held for a commit and the change of view that follows it. A search takes neither: it
-works on the view it began with.
+Three locks, always taken in this order: `building`, held while graphs are built or segments merged;
+`upkeep`, held by whoever rewrites segments or copies them; and `lock`, held for a commit and the
+change of view that follows it. A search takes none: it works on the view it began with.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,10 +57,11 @@ class Engine:
         self.read_only = read_only
         self.path = folder / database.NAME
         self.lock = threading.RLock()
+        self.building = threading.RLock()
         self.upkeep = threading.RLock()
         self.closed = False
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
+        self._process = os.getpid()
         self._cache: OrderedDict[Any, NDArray[np.int64]] = OrderedDict()
         self._cached = 0
         self._writer_lock = None if read_only else WriterLock(folder)
@@ -85,6 +88,11 @@ class Engine:
         """Return the view of the last commit."""
         if self.closed:
             raise ParameterError("this collection was closed; open it again with vl.collection.")
+        if os.getpid() != self._process:
+            raise ParameterError(
+                "this collection was opened before the process was forked; open it again in the "
+                "child."
+            )
         if self.read_only:
             with self.lock, translated(self.path):
                 if self._data_version() != self._seen:
@@ -93,10 +101,10 @@ class Engine:
 
     def sync(self) -> View:
         """Wait for a commit that is under way and return the view after it."""
-        with self.lock:
-            if self.read_only:
-                with translated(self.path):
-                    self._reload()
+        with self.lock, translated(self.path):
+            self.current()
+            if read_state(self.db).version != self._view.version:
+                self._reload()
             return self._view
 
     def remake(self) -> View:
@@ -151,15 +159,20 @@ class Engine:
 
     # ---- reading -------------------------------------------------------------------------------
 
-    def reader(self) -> sqlite3.Connection:
-        """Return this thread's connection for reading."""
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            with self.lock:
-                db = connect(self.path, read_only=True)
-                self._connections.append(db)
-            self._local.db = db
-        return db
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection for reading; as many are kept as were ever lent at once."""
+        try:
+            db = self._idle.pop()
+        except IndexError:
+            db = connect(self.path, read_only=True)
+        try:
+            yield db
+        finally:
+            if self.closed:
+                db.close()
+            else:
+                self._idle.append(db)
 
     def at_one_commit(self, ask: Callable[[View, sqlite3.Connection], _T]) -> _T:
         """Return what `ask` has for a view and a connection that show the same commit.
@@ -167,15 +180,15 @@ class Engine:
         `ask` raises `MovedOnError` where it finds that they do not.
         """
         view = self.current()
-        with translated(self.path):
+        with translated(self.path), self.reader() as db:
             for _ in range(_TRIES):
                 try:
-                    return ask(view, self.reader())
+                    return ask(view, db)
                 except MovedOnError:
                     view = self.sync()
             with self.lock:  # commits come too thick: hold the next one up, or ask inside one
                 if not self.read_only:
-                    return ask(self.sync(), self.reader())
+                    return ask(self.sync(), db)
                 with transaction(self.db, "DEFERRED"):
                     self._view = self._loader.load(self.db)
                     return ask(self._view, self.db)
@@ -215,7 +228,9 @@ class Engine:
             if self.closed:
                 return
             self.closed = True
-            for db in [*self._connections, self.db]:
+            self._loader = Loader(self.folder, self.schema, own=False)  # lets the files go
+            self._view = replace(self._view, fields=((),) * len(self.schema.fields))
+            for db in [*self._idle, self.db]:
                 with contextlib.suppress(sqlite3.Error):
                     db.close()
             if self._writer_lock is not None:

@@ -114,7 +114,7 @@ def compact(engine: Engine, *, fully: bool = False) -> int:
     `fully`: merge all, up to 8 million rows each, whatever their sizes.
     """
     replaced = 0
-    with engine.upkeep:
+    with engine.building, engine.upkeep:
         for place in range(len(engine.schema.fields)):
             while True:
                 run = _choose(engine, place, fully)
@@ -228,7 +228,7 @@ def _gathered(
 def build_graphs(engine: Engine, n_jobs: int | None, room: int | None) -> int:
     """Build the graphs that are missing; return how many."""
     built = 0
-    with engine.upkeep:
+    with engine.building:
         with engine.lock:
             wanting = [segment for segment in engine.loader.segments if segment.wants_graph]
         for segment in wanting:

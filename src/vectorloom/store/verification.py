@@ -108,6 +108,16 @@ def verify(path: str | os.PathLike[str], quiet: bool | None = None) -> Report:
     Reads all bytes once.
     """
     folder = Path(path)
+    while True:
+        report, epoch = _verified(folder, quiet)
+        if not any(problem.kind == "segment" for problem in report.problems):
+            return report
+        with contextlib.closing(connect(folder / database.NAME, read_only=True)) as db:
+            if read_state(db).epoch == epoch:
+                return report  # else its segments were merged into others meanwhile
+
+
+def _verified(folder: Path, quiet: bool | None) -> tuple[Report, int]:
     report = Report(str(folder))
     path_of_database = folder / database.NAME
     with (
@@ -118,7 +128,7 @@ def verify(path: str | os.PathLike[str], quiet: bool | None = None) -> Report:
         _check_database(db, report)
         schema = Schema.from_json(read_state(db).schema)
         loader = Loader(folder, schema, own=False)
-        loader.load(db)
+        epoch = loader.load(db).epoch
         report.problems += [
             Problem("segment", str(folder / FOLDER / why.partition(":")[0]), why)
             for why in loader.lost.values()
@@ -130,7 +140,7 @@ def verify(path: str | os.PathLike[str], quiet: bool | None = None) -> Report:
                 bar.advance(segment.n_blocks)
         _check_points(db, loader, report)
         _check_strays(folder, db, report)
-    return report
+    return report, epoch
 
 
 def _check_database(db: sqlite3.Connection, report: Report) -> None:
