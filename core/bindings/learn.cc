@@ -17,6 +17,7 @@
 #include "base/errors.h"
 #include "base/random.h"
 #include "bindings/bindings.h"
+#include "learn/subwords.h"
 #include "learn/tokenizer.h"
 #include "learn/vocabulary.h"
 #include "learn/word_trainer.h"
@@ -245,6 +246,17 @@ void bind_corpus(nb::module_& m) {
   m.def("renumber", &renumber_tokens, "tokens"_a, "numbers"_a, "open"_a);
 }
 
+// (offsets int64 (n + 1,), buckets int32) of the n-grams of each word.
+nb::tuple word_subwords(const nb::list& words, int min_n, int max_n, std::uint32_t n_buckets) {
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int32_t> buckets;
+  for (const nb::handle word : words) {
+    subword_buckets(text_of(word), min_n, max_n, n_buckets, buckets);
+    offsets.push_back(static_cast<std::int64_t>(buckets.size()));
+  }
+  return nb::make_tuple(owned(std::move(offsets)), owned(std::move(buckets)));
+}
+
 // One window at a chosen CPU level, for tests: returns the gradients and moves the rows.
 nb::ndarray<nb::numpy, float> window_step(const std::string& name, Table in, Table out,
                                           const std::optional<Vector<float>>& labels,
@@ -284,6 +296,7 @@ void window_bag(const std::string& name, Table rows, float scale, const Vector<f
 
 void bind_learn(nb::module_& m) {
   bind_corpus(m);
+  m.def("word_subwords", &word_subwords, "words"_a, "min_n"_a, "max_n"_a, "n_buckets"_a);
   auto kernels = nb::cast<nb::module_>(m.attr("kernels"));
   kernels.def("window_step", &window_step, "level"_a, "inputs"_a, "outputs"_a, "labels"_a.none(),
               "rates"_a);

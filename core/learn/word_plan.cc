@@ -107,8 +107,9 @@ void WordPlanner::add_inputs(std::int32_t center, std::int32_t low, std::int32_t
   const std::size_t begin = plan.inputs.size();
   for (std::int32_t p = low; p < high; ++p) {
     if (p == center) continue;
-    const std::int32_t row = rules_.by_place ? p : plan.places[static_cast<std::size_t>(p)];
-    if (rules_.merge && !rules_.by_place) {
+    const auto place = static_cast<std::size_t>(p);
+    const std::int32_t row = rules_.by_slot ? plan.slot_of[place] : plan.places[place];
+    if (rules_.merge) {
       const auto first = plan.inputs.begin() + static_cast<std::ptrdiff_t>(begin);
       const auto same = std::find(first, plan.inputs.end(), row);
       if (same != plan.inputs.end()) {
@@ -148,6 +149,16 @@ void WordPlanner::add_outputs(std::int32_t word, Random& random, WordPlan& plan)
   }
 }
 
+void WordPlanner::find_slots(WordPlan& plan) {
+  plan.slots.clear();
+  plan.slot_of.clear();
+  for (const std::int32_t word : plan.places) {
+    const auto same = std::find(plan.slots.begin(), plan.slots.end(), word);
+    plan.slot_of.push_back(static_cast<std::int32_t>(same - plan.slots.begin()));
+    if (same == plan.slots.end()) plan.slots.push_back(word);
+  }
+}
+
 void WordPlanner::plan(std::int64_t epoch, std::int64_t unit, WordPlan& plan) const {
   thread_local Kept kept;
   kept.block = -1;
@@ -162,6 +173,7 @@ void WordPlanner::plan(std::int64_t epoch, std::int64_t unit, WordPlan& plan) co
   for (const std::int64_t token : kept.tokens) {
     plan.places.push_back(tokens_[static_cast<std::size_t>(token)]);
   }
+  if (rules_.by_slot) find_slots(plan);
   for (std::int32_t c = kept.first; c < kept.last; ++c) {
     const auto place = static_cast<std::size_t>(c);
     Random random(rules_.seed, stream(epoch, kWindowStream),

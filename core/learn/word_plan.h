@@ -17,7 +17,7 @@ struct WindowRules {
   int window = 5;
   int negative = 5;
   bool tree = false;              // hierarchical softmax
-  bool by_place = false;          // inputs are places in the piece, not words (`WordPlan::places`)
+  bool by_slot = false;         // inputs are numbers of `WordPlan::slots`, not words
   bool merge = true;              // an input that is named twice is one row with twice the weight
   std::int64_t unit_tokens = 64;  // of one piece
   std::uint64_t seed = 0;
@@ -30,9 +30,11 @@ struct WindowSpan {
 };
 
 struct WordPlan {
-  std::vector<std::int32_t> places;  // the words kept, those around the piece included
+  std::vector<std::int32_t> places;   // the words kept, those around the piece included
+  std::vector<std::int32_t> slots;    // the different ones among them, if inputs are slots
+  std::vector<std::int32_t> slot_of;  // of each place
   std::vector<WindowSpan> windows;
-  std::vector<std::int32_t> inputs;   // words, or numbers of places
+  std::vector<std::int32_t> inputs;   // words, or numbers of slots
   std::vector<float> weights;         // how often a window names each input
   std::vector<std::int32_t> outputs;  // rows: words, then the nodes of the tree
   std::vector<float> labels;          // of outputs; empty: the first of each window is the true one
@@ -62,6 +64,7 @@ class WordPlanner {
   void keep_tokens(std::int64_t epoch, std::int64_t unit, Kept& kept) const;
   bool is_kept(std::int64_t epoch, std::int64_t token, Kept& kept) const;
   void add_inputs(std::int32_t center, std::int32_t low, std::int32_t high, WordPlan& plan) const;
+  static void find_slots(WordPlan& plan);
   void add_outputs(std::int32_t word, Random& random, WordPlan& plan) const;
 
   std::span<const std::int32_t> tokens_;

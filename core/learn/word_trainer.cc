@@ -34,17 +34,25 @@ constexpr std::int64_t kOrderedTokens = 16;
 constexpr std::int64_t kLanes = 32;
 constexpr std::int64_t kWordsALane = 256;
 constexpr std::int64_t kUnitsALane = 16;
+constexpr std::int64_t kWordsAToken = 32;  // fewer words: shorter pieces
+constexpr std::int64_t kBagPieces = 4;
 constexpr int kSpins = 2000;  // about a microsecond, before a thread that waits gives its CPU away
 
-WindowRules rules_of(const WordOptions& options, const WordBags& bags) {
+WindowRules rules_of(const WordOptions& options, const WordBags& bags, std::size_t n_counts) {
   WindowRules rules;
   rules.window = options.window;
   rules.negative = options.negative;
   rules.tree = options.tree;
-  rules.by_place = !bags.offsets.empty();
+  rules.by_slot = !bags.offsets.empty();
   rules.merge = !options.cbow;
   rules.seed = options.seed;
-  rules.unit_tokens = options.deterministic ? kOrderedTokens : kFreeTokens;
+  const auto n_words = static_cast<std::int64_t>(n_counts);
+  rules.unit_tokens = kFreeTokens;
+  if (options.deterministic) {
+    rules.unit_tokens = std::clamp<std::int64_t>(n_words / kWordsAToken, 2, kOrderedTokens);
+  }
+  // Sums over bags are to be made for many windows.
+  if (rules.by_slot && rules.unit_tokens >= kOrderedTokens) rules.unit_tokens *= kBagPieces;
   return rules;
 }
 
@@ -56,7 +64,7 @@ struct WordTrainer::Work {
   float rate = 0.0f;
   std::vector<float> rates;
   AlignedBuffer<float> gradients;
-  AlignedBuffer<float> rows;    // of the places: as they were, then as they are
+  AlignedBuffer<float> rows;    // of the slots: as they were, then as they are
   AlignedBuffer<float> hidden;  // CBOW: of the window at hand, before and after
   std::vector<float*> in, out;
 
@@ -68,7 +76,8 @@ struct WordTrainer::Work {
 WordTrainer::WordTrainer(std::span<const std::int32_t> tokens, std::span<const std::int64_t> counts,
                          const WordBags& bags, float* in, float* out, const WordOptions& options)
     : options_(options),
-      planner_(tokens, counts, options.sample, options.noise_exponent, rules_of(options, bags)),
+      planner_(tokens, counts, options.sample, options.noise_exponent,
+               rules_of(options, bags, counts.size())),
       bags_(bags),
       in_(in),
       out_(out),
@@ -78,7 +87,7 @@ WordTrainer::WordTrainer(std::span<const std::int32_t> tokens, std::span<const s
   if (options.deterministic) {
     // Few words meet themselves in every window: their gradients must not be stale.
     const std::int64_t most = std::min(planner_.n_words() / kWordsALane, units / kUnitsALane);
-    lanes_ = std::clamp<std::int64_t>(most, 1, kLanes);
+    lanes_ = std::clamp<std::int64_t>(most, 1, bags.offsets.empty() ? kLanes : kLanes / kBagPieces);
   }
   steps_an_epoch_ = (units + lanes_ - 1) / lanes_;
 }
@@ -104,8 +113,8 @@ void WordTrainer::plan(std::int64_t step, std::int64_t unit, Work& work) const {
   work.out.resize(plan.outputs.size());
   float* base = in_;
   if (!bags_.offsets.empty()) {
-    work.grow(work.rows, 2 * plan.places.size() * stride_ + 1);
-    base = work.rows.data() + plan.places.size() * stride_;
+    work.grow(work.rows, 2 * plan.slots.size() * stride_ + 1);
+    base = work.rows.data() + plan.slots.size() * stride_;
   }
   if (options_.cbow) work.grow(work.hidden, 2 * stride_);
   for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
@@ -116,21 +125,31 @@ void WordTrainer::plan(std::int64_t step, std::int64_t unit, Work& work) const {
   }
 }
 
-// The vectors of the places from the rows of their words' bags.
+void WordTrainer::prefetch_bag(std::int32_t word, int first, int last) const {
+  const auto w = static_cast<std::size_t>(word);
+  for (std::int64_t k = bags_.offsets[w]; k < bags_.offsets[w + 1]; ++k) {
+    const auto row = static_cast<std::size_t>(bags_.rows[static_cast<std::size_t>(k)]);
+    const float* data = in_ + row * stride_;
+    for (int step = first; step < last; ++step) __builtin_prefetch(data + step * kRowStep, 1);
+  }
+}
+
+// The vectors of the slots from the rows of their words' bags.
 void WordTrainer::gather(Work& work, int first, int last) const {
   if (bags_.offsets.empty()) return;
   thread_local std::vector<const float*> rows;
   const WindowKernels& kernels = window_kernels();
-  const std::size_t n = work.plan.places.size();
+  const std::size_t n = work.plan.slots.size();
   float* before = work.rows.data();
   float* after = before + n * stride_;
   for (std::size_t p = 0; p < n; ++p) {
-    const auto word = static_cast<std::size_t>(work.plan.places[p]);
+    const auto word = static_cast<std::size_t>(work.plan.slots[p]);
     rows.clear();
     for (std::int64_t k = bags_.offsets[word]; k < bags_.offsets[word + 1]; ++k) {
       const auto row = static_cast<std::size_t>(bags_.rows[static_cast<std::size_t>(k)]);
       rows.push_back(in_ + row * stride_);
     }
+    if (p + 1 < n) prefetch_bag(work.plan.slots[p + 1], first, last);
     const auto count = static_cast<int>(rows.size());
     kernels.sum(rows.data(), count, 1.0f / static_cast<float>(count), before + p * stride_, first,
                 last);
@@ -139,17 +158,17 @@ void WordTrainer::gather(Work& work, int first, int last) const {
   }
 }
 
-// What the windows added to a place's vector goes to each row of its bag: their mean then moves as
+// What the windows added to a slot's vector goes to each row of its bag: their mean then moves as
 // the vector did.
 void WordTrainer::scatter(Work& work, int first, int last) const {
   if (bags_.offsets.empty()) return;
   thread_local std::vector<float*> rows;
   const WindowKernels& kernels = window_kernels();
-  const std::size_t n = work.plan.places.size();
+  const std::size_t n = work.plan.slots.size();
   const float* before = work.rows.data();
   const float* after = before + n * stride_;
   for (std::size_t p = 0; p < n; ++p) {
-    const auto word = static_cast<std::size_t>(work.plan.places[p]);
+    const auto word = static_cast<std::size_t>(work.plan.slots[p]);
     rows.clear();
     for (std::int64_t k = bags_.offsets[word]; k < bags_.offsets[word + 1]; ++k) {
       const auto row = static_cast<std::size_t>(bags_.rows[static_cast<std::size_t>(k)]);

@@ -65,6 +65,7 @@ class WordTrainer {
  private:
   struct Work;
   void plan(std::int64_t step, std::int64_t unit, Work& work) const;
+  void prefetch_bag(std::int32_t word, int first, int last) const;
   void gather(Work& work, int first, int last) const;
   void scatter(Work& work, int first, int last) const;
   void score(Work& work, const WindowSpan& window) const;

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.corpus import Corpus, EncodedCorpus
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
+    from vectorloom.learn.words.fasttext import FastText
     from vectorloom.learn.words.keyed_vectors import KeyedVectors
     from vectorloom.learn.words.queries import UnknownWordError
     from vectorloom.learn.words.word2vec import Word2Vec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Corpus": "vectorloom.learn.corpus",
     "EncodedCorpus": "vectorloom.learn.corpus",
+    "FastText": "vectorloom.learn.words.fasttext",
     "KeyedVectors": "vectorloom.learn.words.keyed_vectors",
     "LatentSemantic": "vectorloom.learn.latent_semantic",
     "UnknownWordError": "vectorloom.learn.words.queries",
@@ -30,6 +32,7 @@ _LAZY = {
 
 # Kind of file -> the public name whose module reads it, in its `load_container`.
 _KINDS = {
+    "learn.fasttext": "FastText",
     "learn.keyed_vectors": "KeyedVectors",
     "learn.latent_semantic": "LatentSemantic",
     "learn.word2vec": "Word2Vec",
@@ -38,6 +41,7 @@ _KINDS = {
 __all__ = [
     "Corpus",
     "EncodedCorpus",
+    "FastText",
     "KeyedVectors",
     "LatentSemantic",
     "UnknownWordError",
