@@ -105,6 +105,21 @@ def test_lpca_equals_that_of_scikit_dimension_on_the_same_neighbourhoods(skdim, 
     assert dimension(x, "lpca", k=30).local[:60].tolist() == theirs
 
 
+def test_on_its_benchmark_manifolds_we_say_what_scikit_dimension_says(skdim) -> None:
+    pytest.importorskip("pandas")  # its table of manifolds
+    datasets = pytest.importorskip("skdim.datasets")
+    made = datasets.BenchmarkManifolds(random_state=0).generate(n=300)
+    assert len(made) > 15
+    for name, points in made.items():
+        x = points.astype(np.float32)
+        wide = x.astype(np.float64)
+        assert dimension(x, "twonn").value == pytest.approx(
+            skdim.TwoNN().fit(wide).dimension_, rel=1e-4
+        ), name
+        theirs = skdim.MLE().fit(wide, n_neighbors=20, comb="mle")
+        assert dimension(x, "mle", k=20).value == pytest.approx(theirs.dimension_, rel=1e-4), name
+
+
 # ---- bad input ---------------------------------------------------------------------------------
 
 
