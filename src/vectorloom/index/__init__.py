@@ -17,6 +17,9 @@ from vectorloom.index.ivf import IVF
 from vectorloom.index.knn_embed import KNNEmbed
 from vectorloom.index.mixture import search_mixture
 from vectorloom.index.multivector import MultiVector
+from vectorloom.index.token_codes import TokenCodes
+from vectorloom.index.token_pooling import pool_tokens
+from vectorloom.index.token_pruning import prune_tokens
 from vectorloom.index.two_stage import TwoStage
 
 __all__ = [
@@ -33,11 +36,14 @@ __all__ = [
     "MultiVector",
     "QueryHits",
     "RangeHits",
+    "TokenCodes",
     "TwoStage",
     "expand",
     "from_factory",
     "gaussian_queries",
     "gaussian_rows",
+    "pool_tokens",
+    "prune_tokens",
     "search_gaussian",
     "search_mixture",
 ]
