@@ -127,16 +127,23 @@ class Prospect:
 
 
 def rungs_of(n: int) -> list[int]:
-    """Return the sizes of the samples for `n` rows; none where all rows are few.
+    """Return the sizes of the samples for `n` rows.
+
+    None where rows are so few that all are scanned, all rows where half of them would be too few.
 
     Examples
     --------
-    >>> rungs_of(10_000), rungs_of(20_000), rungs_of(1_000_000)
-    ([], [4608], [31250, 125000])
+    >>> rungs_of(4000), rungs_of(8000), rungs_of(20_000), rungs_of(1_000_000)
+    ([], [8000], [4608], [31250, 125000])
     """
+    if n < FEWEST_LISTED:
+        return []
     first, second = (n // share for share in _SHARES)
     first = max(first, FEWEST_LISTED)
-    return [size for size in (first, max(second, 2 * first)) if size <= n // _FEWEST_TIMES]
+    if 2 * first > n:
+        return [n]
+    second = max(second, 2 * first)
+    return [first, second] if _FEWEST_TIMES * second <= n else [first]
 
 
 def race(

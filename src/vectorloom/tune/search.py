@@ -127,8 +127,8 @@ def tune(
        of the 95 % interval must reach the goal (Wilson's for recall, the paired bootstrap's for
        nDCG), and the upper end of that of p95. Exact search is always among them.
 
-    Cost: about 25 recipes on n / 32 rows, 4 on n / 8, `n_finalists` on n. Up to 18,000 rows all
-    are measured whole.
+    Cost: about 25 recipes on n / 32 rows, 4 on n / 8, `n_finalists` on n. Below 4,608 rows only
+    scans are tried, all of them whole.
 
     References
     ----------
