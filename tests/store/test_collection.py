@@ -370,6 +370,37 @@ def test_many_threads_write_and_search_one_object(folder):
         assert all(c.count({"who": who}) == 80 for who in range(4))
 
 
+def handles():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts handles through /proc")
+def test_files_handles_and_bytes_stay_flat_under_churn(folder):
+    def size():
+        return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+    x = vectors(300)
+    with vl.collection(folder, DIM, index=["turn"]) as c:
+
+        def churn(turns):
+            for turn in turns:
+                c.upsert(range(300), x, payloads=[{"turn": turn}] * 300)
+                thread = threading.Thread(target=c.search, args=(x[0], 3, {"turn": turn}))
+                thread.start()
+                c.delete(range(0, 300, 7))
+                thread.join()
+                if turn % 5 == 0:
+                    c.optimize()
+            c.optimize()
+
+        churn(range(10))
+        before = handles(), size()
+        churn(range(10, 40))
+        after = handles(), size()
+    assert after[0] <= before[0] + 3
+    assert after[1] <= 1.5 * before[1]
+
+
 # ---- moving in and out ---------------------------------------------------------------------------
 
 

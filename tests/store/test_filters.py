@@ -242,3 +242,39 @@ def test_times_become_text_that_sorts_as_time_does():
     early = dt.datetime(2020, 1, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=2)))
     assert parse({"t": {"$gte": early}}).value == "2020-01-01T10:00:00+00:00"
     assert parse({"t": dt.date(2020, 1, 1)}).value == "2020-01-01"
+
+
+junk = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=4),
+        st.binary(max_size=3),
+    ),
+    lambda more: st.one_of(
+        st.lists(more, max_size=3),
+        st.dictionaries(
+            st.one_of(
+                st.sampled_from(["$and", "$or", "$not", "$in", "$eq", "$gt", "$geo_box", "a"]),
+                st.text(max_size=3),
+                st.integers(),
+            ),
+            more,
+            max_size=3,
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(where=junk)
+def test_whatever_is_passed_is_a_filter_that_runs_or_an_error_in_words(where):
+    db = table([{"a": 1}], {"a": "c0"})
+    try:
+        matching(db, where, {"a": "c0"})
+    except ParameterError as error:
+        assert str(error)  # noqa: PT017
+    db.close()
