@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Probes: how well simple classifiers do on the vectors, by the number of labelled rows.
 
-linear   multinomial logistic regression on standardized columns, L2 penalty
+linear   multinomial logistic regression on standardized columns, the L2 penalty chosen on
+         held-out training rows
 knn      vote of the k nearest by cosine, weight exp(cos / 0.07)              [2]_
 mixed    (1 - w) linear + w knn, probabilities, w chosen on held-out training rows  [1]_
 """
@@ -29,7 +30,9 @@ Codes = NDArray[np.int64]
 KINDS = ("linear", "knn", "mixed")
 _TEMPERATURE = 0.07
 _WEIGHTS = np.linspace(0.0, 1.0, 11)
-_HELD = 0.25  # of the training rows, by which the weight of "mixed" is chosen
+_HELD = 0.25  # of the training rows, by which penalties and the weight of "mixed" are chosen
+_FEW = 4  # training rows of a class below which none is held out
+_PENALTIES = (0.001, 0.01, 0.1, 1.0)  # sklearn's C
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +152,7 @@ def probe(
 
     Notes
     -----
-    Cost: kinds * shots * draws fits; a linear one is about 100 * n * dim * classes. The linear
+    Cost: kinds * shots * draws fits; a linear one is about 500 * n * dim * classes. The linear
     probe asks whether labels are there at all, the vote whether neighbours have them.
 
     References
@@ -290,9 +293,26 @@ def _linear(X: Floats, y: Codes, held: Floats, n_classes: int) -> Doubles:
     if len(known) == 1:
         chances[:, known[0]] = 1.0
         return chances
-    model = LogisticRegression(C=0.1, max_iter=300).fit((X - mean) / spread, y)
+    ready = (X - mean) / spread
+    out = _held_out(y, n_classes)
+    best, c = -1.0, _PENALTIES[1]
+    for tried in _PENALTIES if out.any() else ():
+        model = LogisticRegression(C=tried, max_iter=300).fit(ready[~out], y[~out])
+        right = float((model.predict(ready[out]) == y[out]).mean())
+        best, c = (right, tried) if right > best else (best, c)
+    model = LogisticRegression(C=c, max_iter=300).fit(ready, y)
     chances[:, model.classes_] = model.predict_proba((held - mean) / spread)
     return chances
+
+
+def _held_out(y: Codes, n_classes: int) -> NDArray[np.bool_]:
+    """Mark a quarter of the training rows of each class; none where a class has fewer than 4."""
+    out = np.zeros(len(y), bool)
+    if int(np.bincount(y, minlength=n_classes).min()) >= _FEW:
+        for c in range(n_classes):
+            at = np.flatnonzero(y == c)
+            out[at[: max(1, int(len(at) * _HELD))]] = True
+    return out
 
 
 def _vote(X: Floats, y: Codes, held: Floats, n_classes: int, k: int) -> Doubles:
@@ -309,12 +329,9 @@ def _vote(X: Floats, y: Codes, held: Floats, n_classes: int, k: int) -> Doubles:
 
 def _mixing(X: Floats, y: Codes, n_classes: int, k: int) -> float:
     """Choose the weight of the vote on held-out training rows; a half where there are too few."""
-    if int(np.bincount(y, minlength=n_classes).min()) < 4:
+    out = _held_out(y, n_classes)
+    if not out.any():
         return 0.5
-    out = np.zeros(len(y), bool)
-    for c in range(n_classes):
-        at = np.flatnonzero(y == c)
-        out[at[: max(1, int(len(at) * _HELD))]] = True
     linear = _linear(X[~out], y[~out], X[out], n_classes)
     vote = _vote(X[~out], y[~out], X[out], n_classes, k)
     right = [
