@@ -49,6 +49,12 @@ class Case:
         return x
 
 
+#: Indexes of other things than dense rows: their laws are in tests of their own.
+ELSEWHERE = {
+    vl.index.BM25,  # texts: tests/index/test_bm25.py
+    vl.index.Inverted,  # sparse rows: tests/index/test_inverted.py
+}
+
 CASES = [
     *(
         Case(vl.index.Exact, {"metric": metric, "dtype": dtype})

@@ -22,5 +22,6 @@ void bind_answers(nanobind::module_& m);
 void bind_lists(nanobind::module_& m);
 void bind_multivector(nanobind::module_& m);
 void bind_learn(nanobind::module_& m);
+void bind_inverted(nanobind::module_& m);
 
 }  // namespace vl

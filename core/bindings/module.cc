@@ -17,4 +17,5 @@ NB_MODULE(_core, m) {
   vl::bind_lists(m);
   vl::bind_multivector(m);
   vl::bind_learn(m);
+  vl::bind_inverted(m);
 }

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measures worked by hand, the known-item task, and BM25 against its formula."""
+"""The measures worked by hand, and the known-item task."""
 
 from __future__ import annotations
 
-from math import log, log2
+from math import log2
 
 import numpy as np
 import pytest
 
-from vectorloom.demo.bm25 import BM25, top_k
 from vectorloom.demo.passages import Passage
 from vectorloom.demo.questions import (
     bootstrap_interval,
@@ -97,26 +96,3 @@ def test_the_draw_of_queries_depends_on_the_seed_alone() -> None:
     assert first.queries == again.queries
     assert len(first.queries) == 3
     assert all(passages[t].summary == q for t, q in zip(first.targets, first.queries, strict=True))
-
-
-def test_bm25_scores_are_those_of_the_formula() -> None:
-    texts = ["a a b", "b c", "c c c c d"]
-    positions, scores = BM25(str.split).fit(texts).search(["a c", "z"], k=3)
-    mean = 10 / 3
-
-    def score(tf: int, df: int, length: int) -> float:
-        idf = log(1 + (3 - df + 0.5) / (df + 0.5))
-        return idf * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * length / mean))
-
-    by_hand = {0: score(2, 1, 3), 1: score(1, 2, 2), 2: score(4, 2, 5)}
-    order = sorted(by_hand, key=lambda i: -by_hand[i])
-    assert positions.tolist() == [order, [-1, -1, -1]]
-    np.testing.assert_allclose(scores[0], [by_hand[i] for i in order], rtol=1e-5)
-    assert not scores[1].any()
-
-
-def test_top_k_breaks_ties_by_position() -> None:
-    scores = np.array([1, 3, 2, 3, 2, 2], dtype=np.float32)
-    assert [top_k(scores, k).tolist() for k in (1, 3, 6, 9)] == [
-        [1], [1, 3, 2], [1, 3, 2, 4, 5, 0], [1, 3, 2, 4, 5, 0],
-    ]  # fmt: skip

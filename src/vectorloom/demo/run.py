@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.demo.bm25 import BM25
 from vectorloom.demo.layout import flat_layout, sample_positions
 from vectorloom.demo.passages import Gathered, Passage, Root, gather
 from vectorloom.demo.questions import KnownItems, Quality, fuse, known_items, measure
@@ -176,12 +175,13 @@ def _quality(
 ) -> list[Quality]:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+    from vectorloom.index import BM25
     from vectorloom.learn.terms import Terms
 
     if not len(items.targets):
         return []
-    words = BM25(Terms(stop_words=ENGLISH_STOP_WORDS)).fit(items.corpus)
-    by_words, _ = words.search(items.queries, k=_DEPTH)
+    words = BM25(analyzer=Terms(stop_words=ENGLISH_STOP_WORDS), n_jobs=n_jobs).fit(items.corpus)
+    by_words = words.search(items.queries, k=_DEPTH).ids
     by_vectors = search_known(vectors, queries, k=_DEPTH, n_jobs=n_jobs)
     rankings = {
         "BM25 (words)": by_words,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from vectorloom.index.anncur import ANNCUR
 from vectorloom.index.audit import Audit
+from vectorloom.index.bm25 import BM25
 from vectorloom.index.exact import Exact
 from vectorloom.index.expansion import expand
 from vectorloom.index.factory import from_factory
@@ -13,6 +14,7 @@ from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_ga
 from vectorloom.index.graph import Graph
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.hybrid import Hybrid, HybridHits
+from vectorloom.index.inverted import Inverted
 from vectorloom.index.ivf import IVF
 from vectorloom.index.knn_embed import KNNEmbed
 from vectorloom.index.mixture import search_mixture
@@ -24,6 +26,7 @@ from vectorloom.index.two_stage import TwoStage
 
 __all__ = [
     "ANNCUR",
+    "BM25",
     "FDE",
     "IVF",
     "Audit",
@@ -32,6 +35,7 @@ __all__ = [
     "Hits",
     "Hybrid",
     "HybridHits",
+    "Inverted",
     "KNNEmbed",
     "MultiVector",
     "QueryHits",
