@@ -52,6 +52,7 @@ class Case:
 #: Indexes of other things than dense rows: their laws are in tests of their own.
 ELSEWHERE = {
     vl.index.BM25,  # texts: tests/index/test_bm25.py
+    vl.index.MultiVector,  # items of many vectors: tests/index/test_multivector.py
     vl.index.Inverted,  # sparse rows: tests/index/test_inverted.py
 }
 
