@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import vectorloom as vl
+from vectorloom.index.token_codes import TokenCodes
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ ELSEWHERE = {
     vl.index.BM25,  # texts: tests/index/test_bm25.py
     vl.index.MultiVector,  # items of many vectors: tests/index/test_multivector.py
     vl.index.Inverted,  # sparse rows: tests/index/test_inverted.py
+    TokenCodes,  # codes of token vectors: tests/index/test_multivector.py
 }
 
 CASES = [

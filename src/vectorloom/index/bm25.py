@@ -46,9 +46,8 @@ class BM25(SparseIndex):
         How slowly repeated terms saturate; 0 counts presence alone.
     b : float, default=0.75
         Share of the length normalisation, 0 to 1. Both defaults are Lucene's.
-    method : {"lucene", "robertson", "atire", "okapi", "bm25l", "bm25+", "tfidf"}, \
-default="lucene"
-        The formula; see Notes.
+    method : str, default="lucene"
+        The formula: "lucene", "robertson", "atire", "okapi", "bm25l", "bm25+" or "tfidf".
     delta : float, default=0.5
         Of bm25l and bm25+ (which its authors use with 1.0).
     stop_words : None, "english" or iterable of str, default=None
