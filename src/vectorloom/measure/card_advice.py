@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # are what MiniLM sentences, which need no repair, stay clear of.
 MANY_COPIES = 0.001
 MANY_NEAR_COPIES = 0.02
+MOST = 0.5  # of the rows with a near-copy: then the limit tells nothing in this space
 MANY_OUTLIERS = 0.005
 MEAN_SHARE = 0.1
 FEW_DIRECTIONS = 0.5
@@ -48,9 +49,9 @@ def findings_of(found: Report) -> list[Finding]:
     told = [
         *_on_rows(found),
         *_on_columns(found),
-        *_on_directions(found),
         *_on_hubs(found),
         *_on_space(found),
+        *_on_directions(found),
         *_on_redundancy(found),
         *_on_others(found),
     ]
@@ -74,7 +75,7 @@ def _on_rows(found: Report) -> Iterator[Finding]:
         )
     near = found.near
     fact = f"{near.share:.1%} [{near.low:.1%}, {near.high:.1%}] of the rows have a near-copy"
-    if near.low > MANY_NEAR_COPIES and _rare_by_chance(found):
+    if near.low > MANY_NEAR_COPIES and near.share < MOST and _rare_by_chance(found):
         a, b = near.pairs[0]
         yield Finding(
             "near-copies",
@@ -172,8 +173,9 @@ def _on_directions(found: Report) -> Iterator[Finding]:
             "few directions",
             "consider",
             f"{shape.directions_90} of {found.dim} directions hold 90 % of the variance",
-            f"vl.compress.PCA({shape.directions_90}) is worth a try; vl.compress.report says what "
-            "it costs.",
+            f"vl.compress.PCA({shape.directions_90}) keeps "
+            f"{found.redundancy.at(shape.directions_90 / found.dim, 'reduced'):.0%} of the "
+            f"{found.hubness.k} nearest; vl.compress.report says what it costs.",
         )
 
 
@@ -216,12 +218,14 @@ def _hub_advice(found: Report) -> str:
 
 def _on_space(found: Report) -> Iterator[Finding]:
     dimension, contrast = found.dimension, found.structure
+    closer = 1 - contrast.contrast
+    nearer = f"only {closer:.1%} nearer" if closer >= 0.001 else "no nearer"
     if contrast.is_random and dimension.value > RANDOM_DIMENSION:
         yield Finding(
             "random",
             "repair",
-            f"Neighbours are only {max(0.0, 1 - contrast.contrast):.1%} nearer than among normal "
-            "rows of the same covariance: the vectors look random",
+            f"Neighbours are {nearer} than among normal rows of the same covariance, so that the "
+            "vectors look random",
             "check the encoder and its input before anything is built on these vectors; results "
             "of benchmarks on them do not carry over to real ones.",
         )

@@ -133,7 +133,10 @@ def _items(findings: Sequence[Finding]) -> str:
     for finding in findings:
         advice = ""
         if finding.advice:
-            advice = f"<p>{escape(finding.advice[0].upper() + finding.advice[1:])}</p>"
+            text = finding.advice
+            if not text.startswith("vl."):  # the name of a function keeps its case
+                text = text[0].upper() + text[1:]
+            advice = f"<p>{escape(text)}</p>"
         items.append(
             f'<li class="card {finding.level}"><i>{_WORDS[finding.level]}</i>'
             f"<div><b>{escape(finding.fact)}.</b>{advice}</div></li>"
@@ -143,10 +146,11 @@ def _items(findings: Sequence[Finding]) -> str:
 
 def _panels(report: Report) -> list[tuple[Chart, str]]:
     hubs, near = report.hubness, report.near
+    side = "Right" if near.metric == "cosine" else "Left"
     found = [
         (
             near.plot(),
-            f"{near.n_measured:,} rows among all. Right of the line both say the same; a heap "
+            f"{near.n_measured:,} rows among all. {side} of the line both say the same; a heap "
             "there is boilerplate or copies with small changes.",
         ),
         (

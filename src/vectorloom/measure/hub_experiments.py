@@ -163,7 +163,7 @@ def hub_trials(
     tries : sequence of str, default=TRIALS
         Of ``"Centring"``, ``"FNorm"``, ``"LocalScaling"``, ``"CSLS"``, ``"MutualProximity"``; one
         that changes vectors may be joined with one that changes distances, as ``"FNorm +
-        MutualProximity"``.
+        MutualProximity"``. Changed vectors have length 1: under l2 they are another metric.
     metric : {"cosine", "l2"}, default="cosine"
     sample : int or None, default=4000
     exact : bool, default=False
