@@ -333,6 +333,8 @@ class CorpusCore:
 
 def renumber(tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu')], numbers: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], open: bool) -> tuple: ...
 
+def word_subwords(words: list, min_n: int, max_n: int, n_buckets: int) -> tuple: ...
+
 def row_matrix(n: int, dim: int, scale: float = 0.0, seed: int = 0) -> NDArray[numpy.float32]: ...
 
 class WordTrainer:
@@ -342,3 +344,54 @@ class WordTrainer:
 
     @property
     def n_steps(self) -> int: ...
+
+class SparseRows:
+    """Sparse rows: starts, ascending terms, weights."""
+
+    def __init__(self, starts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], terms: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], n: int) -> None: ...
+
+    def fits(self, n_terms: int) -> bool:
+        """Whether terms ascend within each row, below n_terms."""
+
+class Postings:
+    """Lists of postings of sparse rows."""
+
+    @staticmethod
+    def build(rows: SparseRows, n_terms: int) -> Postings: ...
+
+    @staticmethod
+    def open(arrays: dict, n: int, n_terms: int) -> Postings: ...
+
+    def arrays(self) -> dict:
+        """Views of its arrays, for saving."""
+
+    def __len__(self) -> int: ...
+
+    def search(self, rows: SparseRows, queries: SparseRows, k: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, skip: float = 0.0, rescored: int = 0, n_jobs: int | None = None) -> tuple:
+        """
+        (positions, scores, counts) of the k best rows; exact where rescored is 0.
+        """
+
+class Words:
+    """Words of texts, numbered as they come."""
+
+    def __init__(self, ranges: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def cut(self, texts: list, grow: bool) -> tuple:
+        """
+        (starts, numbers) of lower-cased texts; unknown words are taken in or left out.
+        """
+
+    def take(self, words: list) -> NDArray[numpy.int32]:
+        """Numbers of words as they are; unknown ones are taken in."""
+
+    def listed(self, first: int) -> list:
+        """Words from this number on."""
+
+def count_terms(starts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], words: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], term_of: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, n_terms: int) -> tuple:
+    """(starts, terms, counts, lengths) of texts that were cut into words."""
