@@ -290,3 +290,29 @@ def test_bad_parameters_are_named() -> None:
     with pytest.raises(vl.ParameterError, match="rerank must be True or False"):
         IVF(rerank=None).fit(x)
     assert IVF(n_lists=100).fit(x).n_lists_ == 0  # too few rows: all are searched
+
+
+def test_a_plan_says_how_each_query_was_answered() -> None:
+    x = np.random.default_rng(5).standard_normal((4200, 8), dtype=np.float32)
+    index = IVF().fit(x)
+    queries = x[:3]
+
+    def plan(**how):
+        hits = index.search(queries, 10, explain=True, **how)
+        assert hits.plan is not None
+        return hits.plan
+
+    assert index.search(queries, 10).plan is None
+    assert plan() == ("lists for a recall of 0.95",) * 3
+    assert plan(nprobe=7) == ("7 lists",) * 3
+    assert plan(exact=True) == ("exact: all lists",) * 3
+    assert plan(where=np.arange(20)) == ("exact: 20 rows match",) * 3
+    assert IVF().fit(x[:50]).search(queries, 2, explain=True).plan == ("exact: no lists",) * 3
+    most = index.search(queries, 4000, nprobe=1, explain=True).plan
+    assert most == ("exact, after lists that held too few: 4,200 rows match",) * 3
+    masks = [np.arange(4200) < 9, np.ones(4200, bool), np.arange(4200) < 3000]
+    assert index.search(queries, 5, where=masks, explain=True).plan == (
+        "exact: 9 rows match",
+        "lists for a recall of 0.95",
+        "lists for a recall of 0.95",
+    )

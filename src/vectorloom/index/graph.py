@@ -19,12 +19,12 @@ from vectorloom import _core
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.answer import FEW, Found, for_each_mask, top
+from vectorloom.index.effort import checked_effort
 from vectorloom.index.encoding import resolve_kind
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.graph_code import check_code, head_for, most_code_bytes
 from vectorloom.index.graph_memory import least_bytes, require_whole
 from vectorloom.index.hits import Hits
-from vectorloom.index.ivf import checked_recall
 from vectorloom.index.memory import parse_bytes
 from vectorloom.index.proximity import ProximityGraph, kept_for
 from vectorloom.index.row_index import RowIndex
@@ -34,7 +34,6 @@ from vectorloom.index.stored import read_params, read_store
 from vectorloom.io.container import Container, register_loader
 
 KIND = "index.graph"
-DEFAULT_RECALL = 0.95
 # More new rows than this share of the graph's are not linked one by one: all is built anew.
 _LARGEST_GROWTH = 0.25
 # With fewer rows left than this share of those it was built of a graph is built anew.
@@ -260,11 +259,7 @@ class Graph(RowIndex):
         cost as much: so a filter far from the query costs twice a scan at most.
         """
         self._fitted()
-        if ef is not None:
-            ef = check_count("ef", ef)
-            if recall is not None:
-                raise ParameterError("ef and recall were both given; pass one of them.")
-        wanted = DEFAULT_RECALL if recall is None else checked_recall(recall)
+        ef, wanted = checked_effort("ef", ef, recall)
         plan: list[str] = []
 
         def find(

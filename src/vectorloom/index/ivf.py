@@ -19,6 +19,7 @@ from vectorloom.errors import FormatError, ParameterError, VectorloomError
 from vectorloom.estimator import check_choice, check_count
 from vectorloom.index.answer import Found, few_positions, for_each_mask, top
 from vectorloom.index.coded_store import CodedStore, read_coded
+from vectorloom.index.effort import checked_effort
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import Hits
 from vectorloom.index.lists import InvertedLists, Layout, Probing
@@ -36,7 +37,6 @@ KIND = "index.ivf"
 #: Fewer rows than this are searched whole as fast.
 MIN_ROWS = 4096
 _LISTS = 1.4  # times sqrt(n); more are slower to build, and no faster in batches
-DEFAULT_RECALL = 0.95
 _LARGEST = 1e15  # norm of a row
 _CODES = "lists.codes."
 
@@ -184,6 +184,7 @@ class IVF(RowIndex):
         recall: float | None = None,
         where: Any = None,
         exact: bool = False,
+        explain: bool = False,
     ) -> Hits:
         """Return the k nearest rows of each query among those of the nearest lists.
 
@@ -205,6 +206,8 @@ class IVF(RowIndex):
             one for each. Ids that are not in the index match nothing.
         exact : bool, default=False
             Look at all lists.
+        explain : bool, default=False
+            Say in ``hits.plan`` how each query was answered.
 
         Returns
         -------
@@ -226,11 +229,8 @@ class IVF(RowIndex):
         one row in 16 are answered exactly from the rows that they leave.
         """
         self._fitted()
-        if nprobe is not None:
-            nprobe = check_count("nprobe", nprobe)
-            if recall is not None:
-                raise ParameterError("nprobe and recall were both given; pass one of them.")
-        wanted = DEFAULT_RECALL if recall is None else checked_recall(recall)
+        nprobe, wanted = checked_effort("nprobe", nprobe, recall)
+        plan: list[str] = []
 
         def find(
             store: RowStore,
@@ -241,18 +241,25 @@ class IVF(RowIndex):
         ) -> Found:
             lists = self._ready(n_jobs)
             if lists is None or width == 0 or len(packed) == 0:
+                plan.extend(["exact: no lists"] * len(packed))
                 return top(store, packed, width, masks, n_jobs)
             n_probes = 0 if nprobe is None else min(nprobe, len(lists))
             if exact or wanted == 1.0:
                 n_probes = len(lists)
             probing = lists.probing(n_probes, wanted, k)
+            said = f"{n_probes} lists" if n_probes else f"lists for a recall of {wanted:g}"
+            if n_probes == len(lists):
+                said = "exact: all lists"
 
             def one(part: slice, mask: Mask) -> Found:
-                return _probed(store, lists, packed[part], probing, width, mask, n_jobs)
+                found, ways = _probed(store, lists, packed[part], probing, width, mask, n_jobs)
+                plan.extend(said if way == "" else way for way in ways)
+                return found
 
             return for_each_mask(one, len(packed), width, masks)
 
-        return self._answer(queries, k, where, find)
+        hits = self._answer(queries, k, where, find)
+        return hits.explained(plan) if explain else hits
 
     # ---- inside --------------------------------------------------------------------------------
 
@@ -416,20 +423,27 @@ def _probed(
     k: int,
     mask: Mask,
     n_jobs: int | None,
-) -> Found:
-    """Search the probed lists and the rows behind them; all rows where these hold too few."""
+) -> tuple[Found, list[str]]:
+    """Search the probed lists and the rows behind them; all rows where these hold too few.
+
+    With the answer comes what was done for each query, "" where lists had it.
+    """
+    matches = store.n if mask is None else int(np.count_nonzero(mask))
     if few_positions(store, mask) is not None:
-        return top(store, queries, k, mask, n_jobs)
+        ways = [f"exact: {matches:,} rows match"] * len(queries)
+        return top(store, queries, k, mask, n_jobs), ways
     positions, scores, counts = lists.search(store, queries, probing, k, mask, n_jobs)
     if lists.n_listed < store.n:
         positions, scores, counts = _with_tail(
             store, lists.n_listed, queries, (positions, scores, counts), mask, n_jobs
         )
-    matches = store.n if mask is None else int(np.count_nonzero(mask))
+    ways = [""] * len(queries)
     short = np.flatnonzero(counts < min(k, matches))
     if len(short):
         positions[short], scores[short], counts[short] = top(store, queries[short], k, mask, n_jobs)
-    return positions, scores, counts
+        for i in short.tolist():
+            ways[i] = f"exact, after lists that held too few: {matches:,} rows match"
+    return (positions, scores, counts), ways
 
 
 def _with_tail(
@@ -470,15 +484,6 @@ def _tail_rows(store: RowStore, start: int) -> _core.Rows:
     part = slice(start - offset, store.n - offset)
     scales = None if store.scales is None else store.scales[part]
     return _core.Rows(store.values[part], store.kind, scales)
-
-
-def checked_recall(recall: Any) -> float:
-    """Return a recall that was asked for, refused unless above 0 and up to 1."""
-    if isinstance(recall, bool) or not isinstance(recall, int | float | np.floating):
-        raise ParameterError(f"recall must be a number above 0 and up to 1; got {recall!r}.")
-    if not 0.0 < recall <= 1.0:
-        raise ParameterError(f"recall must be above 0 and up to 1; got {recall!r}.")
-    return float(recall)
 
 
 def _read_lists(file: Container, store: RowStore, final: bool) -> InvertedLists:

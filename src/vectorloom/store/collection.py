@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
-from vectorloom.index.ivf import checked_recall
+from vectorloom.index.effort import checked_effort
 from vectorloom.index.memory import parse_bytes
 from vectorloom.progress import progress
 from vectorloom.store import database, moving, reading, snapshots, upkeep, writing
@@ -30,8 +30,6 @@ from vectorloom.store.view import Effort
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-DEFAULT_RECALL = 0.95
 
 
 class Collection:
@@ -321,11 +319,7 @@ class Collection:
         engine = self._engine
         engine.current()
         k = check_count("k", k)
-        if ef is not None:
-            ef = check_count("ef", ef)
-            if recall is not None:
-                raise ParameterError("ef and recall were both given; pass one of them.")
-        wanted = DEFAULT_RECALL if recall is None else checked_recall(recall)
+        ef, wanted = checked_effort("ef", ef, recall)
         place = self.schema.place(field)
         if isinstance(query, str) or _is_texts(query):
             query = self._encoder(place).encode([query] if isinstance(query, str) else query)
