@@ -17,6 +17,7 @@
 #include "base/errors.h"
 #include "base/random.h"
 #include "bindings/bindings.h"
+#include "learn/cooccurrence.h"
 #include "learn/subwords.h"
 #include "learn/tokenizer.h"
 #include "learn/vocabulary.h"
@@ -257,6 +258,24 @@ nb::tuple word_subwords(const nb::list& words, int min_n, int max_n, std::uint32
   return nb::make_tuple(owned(std::move(offsets)), owned(std::move(buckets)));
 }
 
+// (offsets int64 (n + 1,), columns int32, values float32) of the symmetric matrix.
+nb::tuple cooccurrence_of(const Vector<std::int32_t>& tokens, std::int64_t n_words, int window,
+                          int weight, std::optional<int> n_jobs) {
+  for (const std::int32_t token : view(tokens)) {
+    if (token < kSentenceEnd || token >= n_words) {
+      throw Error(ErrorKind::kInternal, "cooccurrence: a token is no word");
+    }
+  }
+  SparseCounts counts;
+  {
+    const nb::gil_scoped_release release;
+    counts = cooccurrence(view(tokens), n_words, window, static_cast<PairWeight>(weight),
+                          n_jobs.value_or(0));
+  }
+  return nb::make_tuple(owned(std::move(counts.offsets)), owned(std::move(counts.columns)),
+                        owned(std::move(counts.values)));
+}
+
 // One window at a chosen CPU level, for tests: returns the gradients and moves the rows.
 nb::ndarray<nb::numpy, float> window_step(const std::string& name, Table in, Table out,
                                           const std::optional<Vector<float>>& labels,
@@ -297,6 +316,8 @@ void window_bag(const std::string& name, Table rows, float scale, const Vector<f
 void bind_learn(nb::module_& m) {
   bind_corpus(m);
   m.def("word_subwords", &word_subwords, "words"_a, "min_n"_a, "max_n"_a, "n_buckets"_a);
+  m.def("cooccurrence", &cooccurrence_of, "tokens"_a, "n_words"_a, "window"_a, "weight"_a,
+        "n_jobs"_a = nb::none());
   auto kernels = nb::cast<nb::module_>(m.attr("kernels"));
   kernels.def("window_step", &window_step, "level"_a, "inputs"_a, "outputs"_a, "labels"_a.none(),
               "rates"_a);

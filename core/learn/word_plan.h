@@ -17,7 +17,7 @@ struct WindowRules {
   int window = 5;
   int negative = 5;
   bool tree = false;              // hierarchical softmax
-  bool by_slot = false;         // inputs are numbers of `WordPlan::slots`, not words
+  bool by_slot = false;           // inputs are numbers of `WordPlan::slots`, not words
   bool merge = true;              // an input that is named twice is one row with twice the weight
   std::int64_t unit_tokens = 64;  // of one piece
   std::uint64_t seed = 0;

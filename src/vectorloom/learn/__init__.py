@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from vectorloom.learn.latent_semantic import LatentSemantic
     from vectorloom.learn.words.fasttext import FastText
     from vectorloom.learn.words.keyed_vectors import KeyedVectors
+    from vectorloom.learn.words.pmi_svd import PMISVD
     from vectorloom.learn.words.queries import UnknownWordError
+    from vectorloom.learn.words.retrofit import retrofit
     from vectorloom.learn.words.word2vec import Word2Vec
 
 # Public name -> module; imported at first use, since some bring scikit-learn along.
@@ -25,9 +27,11 @@ _LAZY = {
     "FastText": "vectorloom.learn.words.fasttext",
     "KeyedVectors": "vectorloom.learn.words.keyed_vectors",
     "LatentSemantic": "vectorloom.learn.latent_semantic",
+    "PMISVD": "vectorloom.learn.words.pmi_svd",
     "UnknownWordError": "vectorloom.learn.words.queries",
     "Word2Vec": "vectorloom.learn.words.word2vec",
     "encode": "vectorloom.learn.encode",
+    "retrofit": "vectorloom.learn.words.retrofit",
 }
 
 # Kind of file -> the public name whose module reads it, in its `load_container`.
@@ -35,10 +39,12 @@ _KINDS = {
     "learn.fasttext": "FastText",
     "learn.keyed_vectors": "KeyedVectors",
     "learn.latent_semantic": "LatentSemantic",
+    "learn.pmi_svd": "PMISVD",
     "learn.word2vec": "Word2Vec",
 }
 
 __all__ = [
+    "PMISVD",
     "Corpus",
     "EncodedCorpus",
     "FastText",
@@ -47,6 +53,7 @@ __all__ = [
     "UnknownWordError",
     "Word2Vec",
     "encode",
+    "retrofit",
 ]
 
 
