@@ -20,7 +20,7 @@ METRICS = ("cosine", "ip", "l2")
 DTYPES = ("float32", "float16", "int8")
 DEFAULT_FIELD = "vector"
 MAX_DIM = 65_536
-_MAX_INDEXES = 64
+_MAX_INDEXES = _MAX_FIELDS = 64
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,7 @@ class Schema:
         return replace(self, fields=tuple(fields))
 
 
-def new_schema(
-    dim: Any, metric: str, dtype: str, fields: Mapping[str, Any] | None, index: Sequence[str]
-) -> Schema:
+def new_schema(dim: Any, metric: str, dtype: str, fields: Any, index: Sequence[str]) -> Schema:
     """Check what was asked for and return the schema of a new collection.
 
     Raises
@@ -151,6 +149,10 @@ def new_schema(
     if not fields:
         raise ParameterError(
             f"fields must map names to {{'dim', 'metric', 'dtype'}}; got {fields!r:.80}."
+        )
+    if not isinstance(fields, Mapping) or len(fields) > _MAX_FIELDS:
+        raise ParameterError(
+            f"fields must map up to {_MAX_FIELDS} names to {{'dim', 'metric', 'dtype'}}."
         )
     made = tuple(_field(name, spec, metric, dtype) for name, spec in fields.items())
     return Schema(made, check_index(index))
