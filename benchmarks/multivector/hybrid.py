@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words, one vector, many vectors, and their fusions: nDCG@10 with significance.
+
+Weights are fitted on one half of the judged queries and applied to the other, and the other way
+round, so that no query is judged with weights that have seen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import vectorloom as vl
+from benchmarks.multivector.tokens import Collection
+from vectorloom.measure import evaluate_retrieval
+
+METRIC = "nDCG@10"
+LEGS = ("BM25", "dense", "MaxSim")
+Run = dict[str, dict[str, float]]
+
+
+def measure(collection: Collection) -> dict[str, Any]:
+    """Return nDCG@10 of legs, fusions and two stages, and how each fusion compares to the legs."""
+    docs, queries = collection.docs, collection.queries
+    legs = {
+        "BM25": vl.index.BM25(stop_words="english", stemmer="light").fit(docs.texts, docs.ids),
+        "dense": vl.index.Exact().fit(docs.dense, docs.ids),
+        "MaxSim": vl.index.MultiVector(encoding=None).fit(docs.tokens, docs.ids),
+    }
+    asked = {
+        "BM25": queries.texts,
+        "dense": queries.dense,
+        "MaxSim": vl_items(queries.tokens),
+    }
+    runs: dict[str, Run] = {
+        name: leg.search(asked[name], k=100).to_run(queries.ids) for name, leg in legs.items()
+    }
+    for chosen in (("BM25", "dense"), LEGS):
+        label = " + ".join(chosen)
+        some = {name: legs[name] for name in chosen}
+        what = {name: asked[name] for name in chosen}
+        rrf = vl.index.Hybrid(some)
+        runs[f"rrf {label}"] = rrf.search(what, k=100).to_run(queries.ids)
+        equal = vl.index.Hybrid(some, fusion="weighted")
+        runs[f"equal {label}"] = equal.search(what, k=100).to_run(queries.ids)
+        runs[f"fitted {label}"] = fitted(some, what, queries.ids, collection.qrels)
+    stages = vl.index.TwoStage(legs["BM25"], legs["MaxSim"], n_candidates=100)
+    both = {"first": asked["BM25"], "second": queries.tokens}
+    runs["BM25 then MaxSim"] = stages.search(both, k=100).to_run(queries.ids)
+    return {"set": collection.name, "queries": len(collection.qrels)} | judged(
+        runs, collection.qrels
+    )
+
+
+def vl_items(tokens: Any) -> list[Any]:
+    """Return the items of (values, offsets) as a list, which can be cut by query."""
+    values, offsets = tokens
+    return np.split(values, offsets[1:-1])
+
+
+def fitted(
+    legs: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    ids: Sequence[str],
+    qrels: Mapping[str, Mapping[str, int]],
+) -> Run:
+    """Return the run of weights that were fitted on the other half of the queries."""
+    halves = np.random.default_rng(0).permutation(len(ids)) % 2
+    run: Run = {}
+    for half in (0, 1):
+        train, test = np.flatnonzero(halves != half), np.flatnonzero(halves == half)
+        hybrid = vl.index.Hybrid(legs, fusion="weighted")
+        names = [ids[i] for i in train]
+        hybrid.fit_weights(
+            part(asked, train), {name: qrels[name] for name in names if name in qrels}, names
+        )
+        run |= hybrid.search(part(asked, test), k=100).to_run([ids[i] for i in test])
+    return run
+
+
+def part(asked: Mapping[str, Any], rows: Any) -> dict[str, Any]:
+    """Return the queries of these rows."""
+    return {
+        name: what[rows] if hasattr(what, "dtype") else [what[i] for i in rows]
+        for name, what in asked.items()
+    }
+
+
+def judged(runs: Mapping[str, Run], qrels: Any) -> dict[str, Any]:
+    """Return the means, and each fusion's difference from the best leg."""
+    results = {
+        name: evaluate_retrieval(qrels, run, [METRIC], ignore_identical_ids=True)
+        for name, run in runs.items()
+    }
+    means = {name: round(float(result[METRIC]), 4) for name, result in results.items()}
+    best = max(LEGS, key=lambda name: means[name])
+    against = {
+        name: str(result.compare(results[best], METRIC))
+        for name, result in results.items()
+        if name not in LEGS
+    }
+    return {"ndcg": means, "best_leg": best, "against_best_leg": against}
