@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vectorloom as vl
 from vectorloom.demo import DemoResult, run_demo
 from vectorloom.demo.layout import flat_layout, sample_positions
 from vectorloom.demo.passages import Passage, Root
@@ -66,6 +67,17 @@ def test_the_demo_runs_end_to_end_and_accounts_for_itself(result: DemoResult) ->
     assert (
         result.seconds["total"] >= sum(v for k, v in result.seconds.items() if k != "total") - 1e-6
     )
+
+
+@pytest.mark.acceptance
+def test_it_ends_with_an_index_that_was_tuned_and_can_be_opened(result: DemoResult) -> None:
+    index = vl.open(result.tuned.index)
+    assert str(index.recipe_).split(",")[0] == result.tuned.recipe.split(",")[0]
+    assert len(index) <= 700
+    assert "const data" in Path(result.tuned.page).read_text(encoding="utf-8")
+    assert result.tuned.n_questions == 1
+    assert 0.5 <= result.tuned.found_of_exact <= 1.0
+    assert "the goals" in str(result)
 
 
 @pytest.mark.acceptance

@@ -336,3 +336,28 @@ def test_goals_are_said_as_a_person_would() -> None:
         "recall@5 of at least 0.95, at most 1.0 MiB, 95 % of calls within 5.0 ms; "
         "of these the fastest"
     )
+
+
+def test_a_time_limit_is_kept_and_said_where_it_cut(rows: Floats, queries: Floats) -> None:
+    big = gathered(6000)
+    plan = vl.tune(big, queries, recall=0.9, time_limit=1.5, n_jobs=1, quiet=True)
+    assert plan.facts["seconds"] < 20
+    assert "The time limit ended it" in plan.why
+    assert "Brute force wins" not in plan.why
+    assert any("no time left" in text for text in plan.failed)
+
+
+def test_rows_that_are_nearly_as_near_do_not_count_and_equal_ones_do() -> None:
+    rows = np.zeros((30, 2), np.float32)
+    rows[:, 0] = np.arange(30) * 1e-3 + 100.0  # far from the origin, close to each other
+    rows[5] = rows[4]
+    queries = rows[[0, 10, 20, 29]]
+    problem = read_problem(
+        rows, queries, None, None, ids=None, query_ids=None, k=3, metric="l2", n_jobs=1,
+        random_state=0,
+    )  # fmt: skip
+    answers = problem.whole().answers(problem.held)
+    assert answers.quality(answers.ids).tolist() == [1.0] * len(problem.held)
+    moved = answers.ids.copy()
+    moved[:, 2] = np.where(moved[:, 2] > 15, 0, 29)
+    np.testing.assert_allclose(answers.quality(moved), 2 / 3)

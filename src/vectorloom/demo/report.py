@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vectorloom.demo.passages import STDLIB, Passage
 from vectorloom.demo.questions import Quality
-from vectorloom.demo.result import DemoResult, Question, counted
+from vectorloom.demo.result import DemoResult, Question, TunedStep, counted
 from vectorloom.io.pages import fill, write_text
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
@@ -52,6 +52,7 @@ def render(result: DemoResult, picture: Picture) -> str:
         "task": _task(result),
         "quality": _quality(result.quality),
         "fusion": _fusion(result.quality),
+        "tuned": _tuned(result.tuned),
         "speed_text": _speed_text(result),
         "speed": _speed(result),
         "same": _same(result.same_answers),
@@ -206,6 +207,16 @@ def _same(share: float) -> str:
     return (
         f" (the same ones for {100 * share:.2f} % of the queries; the others differ in ties and "
         "rounding)"
+    )
+
+
+def _tuned(tuned: TunedStep) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in [tuned.said, *tuned.why, *tuned.advice])
+    name = escape(Path(tuned.page).name)
+    return (
+        f'<div class="card asked"><h3><code>{escape(tuned.recipe)}</code></h3><ul>{items}</ul>'
+        f"<p>The picture of all that was measured is <code>{name}</code> in the same folder; the "
+        f"index that was built is <code>{escape(Path(tuned.index).name)}</code>.</p></div>"
     )
 
 

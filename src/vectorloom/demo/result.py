@@ -57,6 +57,20 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class TunedStep:
+    """What measuring and tuning said of the passages' vectors, and what was built."""
+
+    advice: list[str]
+    recipe: str
+    said: str
+    why: list[str]
+    page: str
+    index: str
+    n_questions: int
+    found_of_exact: float
+
+
+@dataclass(frozen=True, slots=True)
 class DemoResult:
     """Everything that one run of the demo measured.
 
@@ -77,6 +91,8 @@ class DemoResult:
         Versions, CPU level, threads.
     seconds : dict of str to float
         Wall time of each step, ``"total"`` last.
+    tuned : TunedStep
+        The pipeline that was chosen by measurement and built.
     """
 
     report: Path
@@ -88,6 +104,7 @@ class DemoResult:
     same_answers: float
     machine: dict[str, Any]
     seconds: dict[str, float]
+    tuned: TunedStep
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that JSON can hold."""
@@ -111,7 +128,7 @@ class DemoResult:
             f"[bold]{self.seconds['total']:.0f} s[/]\n"
         )
         report = Text(f"\nReport: {self.report}", overflow="fold")
-        return Group(head, _answers(self), _quality(self), _speed(self), report)
+        return Group(head, _answers(self), _quality(self), _speed(self), _tuned(self.tuned), report)
 
 
 def counted(n: int, noun: str) -> str:
@@ -150,6 +167,20 @@ def _answers(result: DemoResult) -> Any:
         if not question.answers:
             table.add_row("", "nothing: no word of it occurs in the passages", "")
     return _section("Questions", table)
+
+
+def _tuned(tuned: TunedStep) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = [f"· {text}" for text in [*tuned.advice, *tuned.why]]
+    return Group(
+        Text("\nMeasured, tuned, built and searched", style="bold"),
+        Text(f"  {tuned.recipe}", style="bold cyan"),
+        Text(f"  {tuned.said}"),
+        *(Text(f"  {line}") for line in lines),
+        Text(f"  The picture: {tuned.page}   The index: {tuned.index}", style="dim"),
+    )
 
 
 def _quality(result: DemoResult) -> Any:

@@ -19,7 +19,7 @@ from vectorloom.demo.layout import flat_layout, sample_positions
 from vectorloom.demo.passages import Gathered, Passage, Root, gather
 from vectorloom.demo.questions import KnownItems, Quality, fuse, known_items, measure
 from vectorloom.demo.report import Picture, write_report
-from vectorloom.demo.result import Answer, Corpus, DemoResult, Question
+from vectorloom.demo.result import Answer, Corpus, DemoResult, Question, TunedStep
 from vectorloom.demo.speed import measure_speed
 from vectorloom.errors import ParameterError
 from vectorloom.progress import ProgressState, progress
@@ -34,7 +34,16 @@ N_PICTURED = 3_000
 _DEPTH = 100  # places of each ranking that the fusion reads
 _ANSWERS = 3
 _READ_FOR_ANSWERS = 30
-_STEPS = ("gathering", "learning", "measuring quality", "indexing", "timing", "drawing", "writing")
+_STEPS = (
+    "gathering",
+    "learning",
+    "measuring quality",
+    "indexing",
+    "timing",
+    "tuning",
+    "drawing",
+    "writing",
+)
 
 
 def run_demo(
@@ -48,12 +57,12 @@ def run_demo(
     quiet: bool | None = None,
     callback: Callable[[ProgressState], None] | None = None,
 ) -> DemoResult:
-    """Gather Python's documentation, learn, index, answer, measure, and write ``report.html``.
+    """Gather Python's documentation, learn, index, answer, measure, tune; write ``report.html``.
 
     Parameters
     ----------
     out : path-like
-        Folder for the report; made if it is missing.
+        Folder for the report, for ``tune.html`` and ``index.vl``; made if it is missing.
     questions : sequence of str, optional
         What to look up; three examples when omitted.
     n_jobs : int, optional
@@ -114,10 +123,12 @@ def run_demo(
         done(3)
         speed, same = measure_speed(vectors, asked[asked.any(axis=1)], threads=threads)
         done(4)
+        tuned = _tuned(texts, model, vectors, asked, kept, folder, threads, random_state, quiet)
+        done(5)
         shown = sample_positions(len(kept), N_PICTURED, random_state=random_state)
         flat = flat_layout(vectors[shown], random_state=random_state)
         picture = Picture(flat, [kept[i] for i in shown])
-        done(5)
+        done(6)
         result = DemoResult(
             report=folder / "report.html",
             corpus=_corpus(gathered),
@@ -128,9 +139,10 @@ def run_demo(
             same_answers=same,
             machine=_machine(threads),
             seconds=clock.seconds(),
+            tuned=tuned,
         )
         write_report(result, picture)
-        done(6)
+        done(7)
     return result
 
 
@@ -249,6 +261,32 @@ def _answer(
                 )
         answered.append(Question(text, list(answers.values())[:_ANSWERS]))
     return answered
+
+
+def _tuned(
+    texts: Sequence[str],
+    model: Any,
+    vectors: NDArray[np.float32],
+    asked: NDArray[np.float32],
+    kept: Sequence[Passage],
+    folder: Path,
+    n_jobs: int,
+    random_state: int,
+    quiet: bool | None,
+) -> TunedStep:
+    from vectorloom.demo.tuning import tune_step
+
+    questions = model.transform(texts) if texts else np.empty((0, vectors.shape[1]), np.float32)
+    return tune_step(
+        vectors,
+        asked[asked.any(axis=1)],
+        questions[questions.any(axis=1)],
+        [p.id for p in kept],
+        folder,
+        n_jobs=n_jobs,
+        random_state=random_state,
+        quiet=quiet,
+    )
 
 
 def _corpus(gathered: Gathered) -> Corpus:

@@ -14,7 +14,7 @@ from vectorloom.tune.journal import Journal
 from vectorloom.tune.measuring import Point, Trial
 from vectorloom.tune.pipeline import Pipeline
 from vectorloom.tune.problem import Problem, Sample
-from vectorloom.tune.race import Clock, Prospect, rungs_of
+from vectorloom.tune.race import NO_TIME, Clock, Prospect, rungs_of
 from vectorloom.tune.recipe import Recipe
 
 #: Against these everything is compared.
@@ -117,14 +117,14 @@ def _needless(
 ) -> str:
     """Return why a prospect is not built on all rows; nothing where it is."""
     if not rungs_of(n):
-        return "" if clock.allows(0.0) else "no time left"
+        return "" if clock.allows(0.0) else NO_TIME
     if not prospect.rungs:
         return "its family, or another way to store its rows, was better"
     if not prospect.hopeful(goals, n):
         return "the sample says that it misses a goal"
     point = prospect.predicted(n)
     if not clock.allows(1.2 * point.build_s + 2.0):
-        return f"no time left for a build of about {point.build_s:.0f} s"
+        return f"{NO_TIME} for a build of about {point.build_s:.0f} s"
     if finals.best is None:
         return ""
     if finals.n_built >= n_finalists:

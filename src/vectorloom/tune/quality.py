@@ -28,8 +28,8 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
-#: Scores this close, of the largest in size, are equal: index and check round differently.
-_TIE = 2e-6
+#: Scores this close, as a share, are equal: those of the truth were rounded to float32.
+_TIE = 1e-6
 _RESAMPLES = 2000
 
 
@@ -195,13 +195,10 @@ def find_answers(sample: Sample, asked: Asked) -> Answers:
     last = np.maximum(hits.counts - 1, 0)
     least = np.take_along_axis(hits.scores, last[:, None], axis=1)[:, 0].astype(np.float64)
     least[hits.counts == 0] = -np.inf
-    scale = np.abs(least)
-    if sample.metric == "l2":  # rounding is that of the lengths, not of their difference
-        scale = scale + 2.0 * np.einsum("ij,ij->i", asked.queries, asked.queries, dtype=np.float64)
     ndcg = None
     if asked.judgments is not None:
         ndcg = asked.judgments.ndcg(_in_base(hits.ids, sample.positions))
-    least = least - _TIE * np.where(np.isfinite(scale), scale, 0.0)
+    least = least - _TIE * np.where(np.isfinite(least), np.abs(least), 0.0)
     return Answers(sample, asked, hits.ids, least, hits.counts, ndcg)
 
 

@@ -38,6 +38,7 @@ _QUERIES, _CALLS = 200, 100
 _SLACK_TIME, _SLACK_BYTES, _SLACK_QUALITY = 1.3, 1.15, 0.01
 
 
+NO_TIME = "no time left"
 TOO_LARGE = "more bytes than the goal, by estimate"
 #: Too large ones that are measured all the same where no recipe reaches the goals.
 _MOST_LEFT = 8
@@ -188,7 +189,8 @@ def race(
         sample = problem.sample(size)
         for prospect in chosen:
             if not clock.allows(0.5 * (clock.limit or 0.0)):
-                break
+                prospect.failed = prospect.failed or ("" if prospect.rungs else NO_TIME)
+                continue
             advance(str(prospect.recipe))
             _run(prospect, sample, problem, goals, journal)
 

@@ -19,7 +19,7 @@ from vectorloom.tune.journal import open_journal
 from vectorloom.tune.pipeline import METRICS
 from vectorloom.tune.plan import Plan, points_of
 from vectorloom.tune.problem import GIVEN, Problem, read_problem
-from vectorloom.tune.race import Clock, Prospect, race, race_left, rungs_of
+from vectorloom.tune.race import NO_TIME, Clock, Prospect, race, race_left, rungs_of
 from vectorloom.tune.recipe import Recipe
 from vectorloom.tune.suspects import suspicions
 from vectorloom.tune.words import reasons, refusal, relaxations
@@ -237,11 +237,12 @@ def _plan(
     predicted = [p.predicted(n) for p in prospects if p.rungs]
     brute = next((p.measured[0] for p in prospects if str(p.recipe) == BRUTE_FORCE), None)
     best = finals.best
+    is_cut = any(NO_TIME in text for text in [*finals.skipped, *(p.failed for p in prospects)])
     if best is None:
         best = max(measured, key=lambda point: (point.low, -point.cost(goals)))
         why = "No recipe that was measured reaches all goals; this one comes nearest in quality."
     else:
-        why = reasons(best, measured, brute, goals, _notes(problem, finals, prospects))
+        why = reasons(best, measured, brute, goals, _notes(problem, finals, prospects), is_cut)
     failed = [f"{p.recipe}: {p.failed}" for p in prospects if p.failed]
     return Plan(
         recipe=Recipe.parse(best.recipe),
@@ -268,8 +269,6 @@ def _notes(problem: Problem, finals: Finals, prospects: list[Prospect]) -> list[
             f"All searches were filtered; in the middle {100 * problem.tuned.filters.share:.1f} % "
             "of the rows match."
         )
-    if any("no time left" in text for text in finals.skipped):
-        notes.append("The time limit ended it before all were measured: more time may find better.")
     return notes
 
 

@@ -14,7 +14,12 @@ _NEAR = 1.25
 
 
 def reasons(
-    best: Point, measured: Sequence[Point], brute: Point | None, goals: Goals, notes: Sequence[str]
+    best: Point,
+    measured: Sequence[Point],
+    brute: Point | None,
+    goals: Goals,
+    notes: Sequence[str],
+    is_cut: bool,
 ) -> str:
     """Return why, one sentence a line.
 
@@ -28,6 +33,8 @@ def reasons(
     goals : Goals
     notes : sequence of str
         What else to say.
+    is_cut : bool
+        Whether the time limit ended it.
 
     Returns
     -------
@@ -35,7 +42,7 @@ def reasons(
     """
     wish = {"time": "fastest", "memory": "smallest", "build": "quickest to build"}[goals.minimise]
     lines = [
-        f"It is the {wish} of the {_recipes(measured)} measured on all {best.n:,} rows that "
+        f"It is the {wish} of {_recipes(measured)} measured on all {best.n:,} rows that "
         f"reaches the goals: {goals.words.partition(';')[0]}."
     ]
     if best.low < best.high:
@@ -43,7 +50,9 @@ def reasons(
             f"The goal is held by the lower end of the interval, {best.low:.4f} from "
             f"{best.n_queries:,} queries that chose nothing."
         )
-    if brute is not None:
+    if is_cut:
+        lines.append("The time limit ended it before all were measured: more time may find better.")
+    if brute is not None and not (is_cut and best.recipe == brute.recipe):
         lines.append(_beside_brute(best, brute, goals))
     second = _second(best, measured, goals)
     if second is not None:
@@ -52,7 +61,8 @@ def reasons(
 
 
 def _recipes(points: Sequence[Point]) -> str:
-    return f"{len({p.bytes for p in points})} indexes"
+    count = len({(p.bytes, p.build_s) for p in points})
+    return "one index" if count == 1 else f"{count} indexes"
 
 
 def _beside_brute(best: Point, brute: Point, goals: Goals) -> str:
