@@ -72,8 +72,8 @@ class Structure(Result):
     def __str__(self) -> str:
         return (
             f"contrast {self.contrast:.3f} [{self.low:.3f}, {self.high:.3f}]: the {self.k}th "
-            f"nearest of {self.n_measured:,} rows is {1 - self.contrast:.0%} nearer than among "
-            "normal rows of the same covariance"
+            f"nearest of {self.n_measured:,} rows is {self.contrast:.1%} as far as among normal "
+            "rows of the same covariance"
         )
 
     def plot(self) -> Chart:

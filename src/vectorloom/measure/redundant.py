@@ -191,7 +191,7 @@ def redundancy(
         measure = _neighbour_measure(part, at, min(check_count("k", k), len(part) - 1), metric)
         told, jobs = f"overlap@{k}", check_jobs(n_jobs)
     else:
-        part, at, told, jobs = rows, np.arange(n), getattr(task, "__name__", "task"), None
+        part, at, told, jobs = rows, np.arange(n), _name_of(task), None
         measure = _task_measure(task)
     forms = {
         "prefix": part,
@@ -214,6 +214,11 @@ def redundancy(
         n_measured=len(at),
         dim=dim,
     )
+
+
+def _name_of(task: Callable[[Floats], float]) -> str:
+    name = getattr(task, "__name__", "task")
+    return "task" if name == "<lambda>" else name
 
 
 def _dims(dims: Any, dim: int) -> NDArray[np.int64]:
