@@ -22,6 +22,7 @@ from vectorloom.cli.info import info
 from vectorloom.cli.measure import measure
 from vectorloom.cli.output import EXIT_INTERRUPTED, note
 from vectorloom.cli.search import search
+from vectorloom.cli.serve import key, serve
 from vectorloom.cli.tune import tune
 from vectorloom.cli.verify import repair, verify
 
@@ -55,7 +56,20 @@ def root(
     """Learn, compress, index and search vectors, with answers that are measured and exact."""
 
 
-for command in (demo, search, compress, measure, tune, verify, repair, info, convert, doctor):
+for command in (
+    demo,
+    search,
+    compress,
+    measure,
+    tune,
+    verify,
+    repair,
+    serve,
+    key,
+    info,
+    convert,
+    doctor,
+):
     app.command()(command)
 app.add_typer(collection, name="collection")
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts and times of requests, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """Requests by route and status, and a histogram of their seconds by route."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, int], int] = defaultdict(int)
+        self._buckets: dict[str, list[int]] = defaultdict(lambda: [0] * (len(BOUNDS_S) + 1))
+        self._sums: dict[str, float] = defaultdict(float)
+
+    def seen(self, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        place = sum(seconds > bound for bound in BOUNDS_S)
+        with self._lock:
+            self._counts[route, status] += 1
+            self._buckets[route][place] += 1
+            self._sums[route] += seconds
+
+    def text(self) -> str:
+        """Return the exposition format, version 0.0.4."""
+        with self._lock:
+            return "\n".join(self._lines()) + "\n"
+
+    def _lines(self) -> Iterator[str]:
+        yield "# HELP vectorloom_requests_total Requests answered."
+        yield "# TYPE vectorloom_requests_total counter"
+        for (route, status), count in sorted(self._counts.items()):
+            yield f'vectorloom_requests_total{{route="{route}",status="{status}"}} {count}'
+        yield "# HELP vectorloom_request_seconds Seconds from the head of a request to its answer."
+        yield "# TYPE vectorloom_request_seconds histogram"
+        for route, buckets in sorted(self._buckets.items()):
+            total = 0
+            for bound, count in zip((*BOUNDS_S, "+Inf"), buckets, strict=True):
+                total += count
+                yield f'vectorloom_request_seconds_bucket{{route="{route}",le="{bound}"}} {total}'
+            yield f'vectorloom_request_seconds_sum{{route="{route}"}} {self._sums[route]:.6f}'
+            yield f'vectorloom_request_seconds_count{{route="{route}"}} {total}'
