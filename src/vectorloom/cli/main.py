@@ -19,6 +19,7 @@ from vectorloom.cli.convert import convert
 from vectorloom.cli.demo import demo
 from vectorloom.cli.doctor import doctor
 from vectorloom.cli.info import info
+from vectorloom.cli.learn import app as learn
 from vectorloom.cli.measure import measure
 from vectorloom.cli.output import EXIT_INTERRUPTED, note
 from vectorloom.cli.search import search
@@ -72,6 +73,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(collection, name="collection")
+app.add_typer(learn, name="learn")
 
 
 def main() -> None:

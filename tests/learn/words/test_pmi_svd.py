@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vectorloom as vl
@@ -26,6 +26,7 @@ def plain_counts(sentences, words, window, weight):
     return found
 
 
+@settings(deadline=None)  # the first call imports SciPy
 @given(
     st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), min_size=1, max_size=8),
     st.integers(1, 6),
@@ -81,11 +82,11 @@ def test_neighbours_share_a_topic_and_bits_are_fixed(corpus, tmp_path):
 
 
 def test_bad_settings_are_named(corpus):
-    for settings, message in (
+    for given_settings, message in (
         ({"shift": 0}, "shift"),
         ({"smoothing": 2}, "smoothing"),
         ({"power": -1}, "power"),
         ({"shift": 1e9}, "no pair of words"),
     ):
         with pytest.raises(ParameterError, match=message):
-            PMISVD(**settings).fit(corpus)
+            PMISVD(**given_settings).fit(corpus)

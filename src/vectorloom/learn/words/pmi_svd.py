@@ -5,7 +5,8 @@
     M ~ U S Vt                                     truncated SVD
     x_w = U_w S^power
 
-n_s is counts^smoothing, scaled to the sum N; n(w, c) counts how often c stands near w, nearer places more.
+n_s is counts^smoothing, scaled to the sum N; n(w, c) counts how often c stands near w, nearer
+places more.
 """
 
 from __future__ import annotations
