@@ -4,7 +4,8 @@
 ``set = "sentences"`` (or any other folder of .npy): `$VECTORLOOM_BENCH_DATA` with base.npy and
 queries.npy, or its folder <set>. Names in `FILES`: that file below `$VECTORLOOM_DATA`.
 ``set = "minilm-scifact"``: `$VECTORLOOM_DATA/vectors/<set>/vectors.npz` with arrays corpus and
-queries. ``set = "clusters"``: generated, seeded, no file needed.
+queries. ``set = "clusters"``: generated, seeded, no file needed. ``set = "splade-like"``: sparse
+rows, see `benchmarks.sparse_data`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.sparse_data import SPARSE, splade_like
 from benchmarks.suite import DataSpec
 from vectorloom.errors import FormatError, ParameterError
 from vectorloom.io import read
@@ -46,6 +49,8 @@ class Data:
 
 def gather(spec: DataSpec, folder: Path) -> Data:
     """Write base.npy and queries.npy of the stated size into ``folder``."""
+    if spec.set == SPARSE:
+        return _gather_sparse(spec, folder)
     if spec.set == GENERATED:
         base, queries = clusters(spec)
     else:
@@ -71,6 +76,35 @@ def gather(spec: DataSpec, folder: Path) -> Data:
         n_queries=len(queries),
         sha256=digest.hexdigest(),
     )
+
+
+def _gather_sparse(spec: DataSpec, folder: Path) -> Data:
+    from scipy import sparse
+
+    base, queries = splade_like(spec.rows)
+    queries = queries[: spec.queries] if spec.queries else queries
+    digest = hashlib.sha256()
+    for name, rows in (("base", base), ("queries", queries)):
+        digest.update(rows.indices.tobytes() + rows.data.tobytes())
+        sparse.save_npz(folder / f"{name}.npz", rows, compressed=False)
+    return Data(
+        name=spec.set,
+        base=folder / "base.npz",
+        queries=folder / "queries.npz",
+        rows=base.shape[0],
+        dim=int(base.shape[1]),
+        n_queries=queries.shape[0],
+        sha256=digest.hexdigest(),
+    )
+
+
+def load(path: Path | str) -> Any:
+    """Return the rows of a file of `gather`: a mapped array, or a csr matrix."""
+    if Path(path).suffix != ".npz":
+        return np.load(path, mmap_mode="r")
+    from scipy import sparse
+
+    return sparse.load_npz(path).tocsr()
 
 
 def clusters(spec: DataSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+SPARSE = "splade-like"  # the name of the set
 TERMS = 30_522
 QUERIES = 1_000
 _SEED = 7

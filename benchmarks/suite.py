@@ -132,6 +132,8 @@ class Suite:
     def smoked(self) -> Suite:
         """The same suite on generated vectors, small enough for the test-suite."""
         data = DataSpec("clusters", rows=5000, queries=20, dim=64, unit=self.data.unit)
+        if self.data.set == "splade-like":
+            data = DataSpec("splade-like", rows=3000, queries=40, unit=False)
         repeat = Repeat(warmup=0, rounds=1, limit_s=60.0, pause_s=0.0)
         methods = [dataclasses.replace(m, at_most=0.0) for m in self.methods]
         return dataclasses.replace(

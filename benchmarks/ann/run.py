@@ -51,9 +51,9 @@ class Judge:
     """Asks a worker for one measurement and finds its recall."""
 
     def __init__(self, suite: Suite, data: bench_data.Data, home: Path) -> None:
-        base, queries = np.load(data.base, mmap_mode="r"), np.load(data.queries)
+        base, queries = bench_data.load(data.base), bench_data.load(data.queries)
         self.asked = {"k": suite.k, "calls": suite.calls}
-        self.truth = AnnTruth(np.asarray(base), queries, suite.k, suite.metric)
+        self.truth = AnnTruth(base, queries, suite.k, suite.metric)
         self.path = home / "ids.npy"
         self.timed_s = 0.0 if suite.smoke else TIMED_S
         self.tried_s = 0.0 if suite.smoke else TRIED_S

@@ -22,10 +22,14 @@ QUERIES_AT_ONCE = 64
 class AnnTruth:
     """The rows that count for each query, found once a run and kept for every method."""
 
-    def __init__(self, base: Floats, queries: Floats, k: int, metric: str) -> None:
-        self.k = min(k, len(base))
-        self.n_base = len(base)
+    def __init__(self, base: Any, queries: Any, k: int, metric: str) -> None:
+        self.k = min(k, base.shape[0])
+        self.n_base = base.shape[0]
         self.counted: list[frozenset[int]] = []
+        if not isinstance(base, np.ndarray):
+            self._of_sparse(base, queries)
+            return
+        base, queries = np.asarray(base), np.asarray(queries)
         squares = np.einsum("ij,ij->i", base, base, dtype=np.float64)
         reach = float(np.sqrt(squares.max(initial=0.0)))
         for start in range(0, len(queries), QUERIES_AT_ONCE):
@@ -36,6 +40,14 @@ class AnnTruth:
                 proposed -= squares.astype(np.float32)
             for query, guess in zip(asked, proposed, strict=True):
                 self.counted.append(self._of(base, query.astype(np.float64), guess, metric, reach))
+
+    def _of_sparse(self, base: Any, queries: Any) -> None:
+        wide = base.T.tocsr().astype(np.float64)
+        for start in range(0, queries.shape[0], QUERIES_AT_ONCE):
+            asked = queries[start : start + QUERIES_AT_ONCE].astype(np.float64)
+            for scores in (asked @ wide).toarray():
+                worst = np.partition(scores, -self.k)[-self.k]
+                self.counted.append(frozenset(np.flatnonzero(scores >= worst - TIE).tolist()))
 
     def _of(
         self, base: Floats, query: NDArray[Any], guess: Floats, metric: str, reach: float

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.data import load
 from benchmarks.peers import make_peer
 from benchmarks.peers.base import Facts, Floats, Ids
 from benchmarks.worker import (
@@ -41,9 +42,11 @@ class AnnWorker:
 
     def build(self) -> dict[str, Any]:
         """From the mapped file to an index that answers; then its size on disk."""
-        self.base = np.load(self.config["base"], mmap_mode="r")
-        self.queries = np.load(self.config["queries"])
-        self.base.reshape(-1).view(np.uint8)[::4096].sum()  # every page is in memory now
+        self.base = load(self.config["base"])
+        self.queries = load(self.config["queries"])
+        if isinstance(self.base, np.ndarray):
+            self.base.reshape(-1).view(np.uint8)[::4096].sum()  # every page is in memory now
+            self.queries = np.array(self.queries)
         with tempfile.TemporaryDirectory(prefix="vectorloom-ann-") as folder:
             self.peer.prepare(self.base, Path(folder))
             reset_peak()
@@ -80,7 +83,9 @@ class AnnWorker:
         used = cpu_seconds()
         self.peer.apply(setting)
         is_batch = calls == "batch"
-        asked = self.queries if is_batch else np.ascontiguousarray(self.queries[half::2])
+        asked = self.queries if is_batch else self.queries[half::2]
+        if isinstance(asked, np.ndarray):
+            asked = np.ascontiguousarray(asked)
         self.peer.search(self.queries[:WARMING], k)
         passes, seconds, cpu = 0, 0.0, cpu_seconds()
         ids = np.empty((0, k), np.int64)
@@ -89,8 +94,8 @@ class AnnWorker:
             passes, seconds = passes + 1, seconds + took
         np.save(path, np.asarray(ids, np.int64)[half::2] if is_batch else ids)
         return {
-            "seconds": seconds / passes / len(asked),  # a query
-            "cpu_s": (cpu_seconds() - cpu) / passes / len(asked),
+            "seconds": seconds / passes / asked.shape[0],  # a query
+            "cpu_s": (cpu_seconds() - cpu) / passes / asked.shape[0],
             "wall_s": seconds,
             "passes": passes,
             "used_s": cpu_seconds() - used,
@@ -103,7 +108,7 @@ class AnnWorker:
 
     def _one_by_one(self, asked: Floats, k: int) -> tuple[Ids, float]:
         search = self.peer.search
-        queries = [asked[i : i + 1] for i in range(len(asked))]
+        queries = [asked[i : i + 1] for i in range(asked.shape[0])]
         found = []
         start = time.perf_counter()
         for query in queries:

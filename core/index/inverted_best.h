@@ -16,10 +16,16 @@ namespace vl {
 // A query with its weights by term: what a row is scored against.
 class DenseQuery {
  public:
-  explicit DenseQuery(std::int64_t n_terms) : weights_(static_cast<std::size_t>(n_terms), 0.0F) {}
+  // One a thread, kept: to zero as many weights as there are terms takes longer than many a query.
+  static DenseQuery& of_thread(std::int64_t n_terms) {
+    static thread_local DenseQuery query;
+    if (query.weights_.size() < static_cast<std::size_t>(n_terms))
+      query.weights_.resize(static_cast<std::size_t>(n_terms), 0.0F);
+    return query;
+  }
 
+  // To be cleared before the queries are gone.
   void set(const SparseRows& queries, std::int64_t query) {
-    clear();
     first_ = queries.terms + queries.starts[query];
     last_ = queries.terms + queries.starts[query + 1];
     const float* weight = queries.weights + queries.starts[query];

@@ -44,7 +44,7 @@ class Walk {
   Walk(const Postings& postings, const SparseSearch& search)
       : postings_(postings.arrays()),
         search_(search),
-        query_(postings.arrays().n_terms),
+        query_(DenseQuery::of_thread(postings.arrays().n_terms)),
         sums_(kWindow),
         places_(kWindow),
         kernels_(sums_kernels()) {
@@ -62,6 +62,7 @@ class Walk {
       score_all(postings_.n);
     }
     best_.finish(search_, query_, at, answer);
+    query_.clear();
   }
 
  private:
@@ -263,7 +264,7 @@ class Walk {
 
   const PostingArrays& postings_;
   const SparseSearch& search_;
-  DenseQuery query_;
+  DenseQuery& query_;
   AlignedBuffer<std::uint16_t> sums_, places_;
   const SumsKernels& kernels_;
   std::vector<Cursor> cursors_;

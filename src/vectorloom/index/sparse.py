@@ -94,8 +94,10 @@ def as_sparse(
     if not rows.has_canonical_format:
         rows = rows.copy() if rows is X else rows
         rows.sum_duplicates()
-    with np.errstate(over="ignore"):
-        weights = rows.data.astype(np.float32, copy=False)
+    weights = rows.data
+    if weights.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            weights = weights.astype(np.float32)
     _check_weights(weights, rows.indptr, name)
     if len(weights) and not weights.all():
         kept = weights != 0
