@@ -91,6 +91,20 @@ def test_scores_after_a_recheck_are_the_true_ones(
     np.testing.assert_array_equal(index.search(queries, 3, exact=True).ids, truth.ids)
 
 
+def test_an_index_is_searched_by_any_recipe_that_it_was_built_by(
+    rows: NDArray[np.float32], queries: NDArray[np.float32]
+) -> None:
+    index = Pipeline("ivf:30,nprobe=1", n_jobs=1).fit(rows)
+    few = index.search(queries).ids
+    assert str(index.searched_by("ivf:30,nprobe=30").recipe_) == "float32 | ivf:30,nprobe=30"
+    np.testing.assert_array_equal(
+        index.search(queries).ids, vl.index.Exact().fit(rows).search(queries).ids
+    )
+    np.testing.assert_array_equal(index.search(queries, nprobe=1).ids, few)
+    with pytest.raises(ParameterError, match="built otherwise"):
+        index.searched_by("ivf:31")
+
+
 def test_bytes_are_those_of_all_parts(rows: NDArray[np.float32]) -> None:
     index = Pipeline("pca:8 | int8 | scan | rerank:float16", n_jobs=1).fit(rows)
     assert index.rows_ is not None

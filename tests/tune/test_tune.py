@@ -140,7 +140,9 @@ def test_a_race_on_samples_finds_a_recipe_that_holds_on_all_rows() -> None:
     recipes = ["scan", "int8 | scan", "int8 | ivf", "graph:16", "float16 | graph:24"]
     assert rungs_of(len(rows)) == [4608]
     plan = vl.tune(rows, queries, recall=0.9, recipes=recipes, n_finalists=1, n_jobs=1, quiet=True)
-    assert share(plan.build(rows), rows, gathered(500, 16, seed=8)) >= 0.9
+    handed = plan.build(rows)
+    assert share(handed, rows, gathered(500, 16, seed=8)) >= 0.9
+    assert handed.recipe_ == plan.recipe
     assert any(row["predicted"] for row in plan.table())
     assert "raced on samples of 4,608 rows" in plan.why
 

@@ -50,6 +50,7 @@ _WHOLE = ("uint8 | scan", *(f"uint8 | graph:{degree}" for degree in (48, 64, 32,
 _CODED = (
     "lvq:8 | scan",
     "rabitq:6 | scan",
+    "rabitq:5 | scan",
     "rabitq:4 | scan",
     "rabitq:3 | scan",
     "rabitq:4 | scan | rerank:float16",
@@ -77,7 +78,7 @@ _LEARNED = (
 )
 
 
-def candidates(problem: Problem, recipes: object = None) -> list[Recipe]:
+def candidates(problem: Problem, recipes: object = None, bytes_count: bool = True) -> list[Recipe]:
     """Return the recipes to try, without their efforts.
 
     Parameters
@@ -85,6 +86,9 @@ def candidates(problem: Problem, recipes: object = None) -> list[Recipe]:
     problem : Problem
     recipes : list of Recipe or str, or None, default=None
         The user's; None takes the house's.
+    bytes_count : bool, default=True
+        Whether a goal is about bytes. Where none is, reducers in front of graphs and lists are left
+        out: these search few directions by themselves, so all that a reducer saves is memory.
 
     Returns
     -------
@@ -110,10 +114,12 @@ def candidates(problem: Problem, recipes: object = None) -> list[Recipe]:
     if dim >= _FEWEST:
         texts += _CODED
         sizes = reduced_sizes(problem.base, problem.random_state)
+        reduced = [text for text in _REDUCED if bytes_count or " | scan" in text]
         for size in sizes:
-            texts += [text.format(reduce=f"pca:{size}") for text in _REDUCED]
+            texts += [text.format(reduce=f"pca:{size}") for text in reduced]
         if sizes and problem.source == "given" and problem.metric != "l2":
-            texts += [text.format(reduce=f"leanvec:{sizes[-1]}") for text in _LEARNED]
+            learned = [text for text in _LEARNED if bytes_count or " | scan" in text]
+            texts += [text.format(reduce=f"leanvec:{sizes[-1]}") for text in learned]
     found = _unique([Recipe.parse(text).built for text in texts])
     if len(problem.base) < FEWEST_LISTED:  # lists and links would not be made
         found = [recipe for recipe in found if recipe.kind == "scan"]

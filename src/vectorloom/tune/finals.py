@@ -162,7 +162,8 @@ def _enter(
     if chosen.meets(goals) and (
         finals.best is None or chosen.cost(goals) < finals.best.cost(goals)
     ):
-        finals.best, finals.index = chosen, index
+        finals.best = chosen
+        finals.index = None if index is None else index.searched_by(chosen.recipe)
 
 
 def _measure(trial: Trial, problem: Problem, goals: Goals) -> list[Point]:

@@ -149,12 +149,42 @@ class Pipeline(Estimator):
         inner: RowIndex | CodeScan,
         kept: Exact | None,
     ) -> None:
-        self.recipe_ = recipe
-        # Read once: text is parsed more slowly than some indexes answer.
-        self._depth, self._effort = recipe.depth, recipe.effort
+        self._look(recipe)
         self.reducer_ = reducer
         self.inner_ = inner
         self.rows_ = kept
+
+    def _look(self, recipe: Recipe) -> None:
+        self.recipe_ = recipe
+        # Read once: text is parsed more slowly than some indexes answer.
+        self._depth, self._effort = recipe.depth, recipe.effort
+
+    def searched_by(self, recipe: Recipe | str) -> Pipeline:
+        """Look as far as another recipe of the same index says, from now on.
+
+        Parameters
+        ----------
+        recipe : Recipe or str
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError
+            A recipe of another index.
+        """
+        self._fitted()
+        wanted = Recipe.parse(recipe)
+        if wanted.built != self.recipe_.built:
+            raise ParameterError(
+                f"{str(wanted)!r} is built otherwise than this index, {str(self.recipe_.built)!r}; "
+                "build it."
+            )
+        self.recipe = wanted
+        self._look(wanted)
+        return self
 
     def _compressor(self, text: str) -> Compressor:
         from vectorloom.compress.recipe import from_text

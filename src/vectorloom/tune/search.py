@@ -175,7 +175,8 @@ def tune(
         n_jobs=check_jobs(n_jobs),
         random_state=check_count("random_state", random_state, at_least=0),
     )
-    tried = candidates(problem, recipes)
+    bytes_count = goals.memory is not None or goals.minimise == "memory"
+    tried = candidates(problem, recipes, bytes_count)
     _refuse_memory(tried, problem, goals)
     journal = open_journal(cache, problem, goals)
     steps = len(tried) * (1 + bool(rungs_of(len(problem.base))))
