@@ -66,6 +66,17 @@ def test_an_item_keeps_its_share_of_vectors(factor: float, keep_first: int) -> N
         np.testing.assert_allclose(np.linalg.norm(kept, axis=1), 1.0, rtol=1e-5)
 
 
+def test_an_item_keeps_no_more_vectors_than_it_may() -> None:
+    rng = np.random.default_rng(2)
+    items = [unit(rng.standard_normal((m, 8))) for m in (1, 3, 20, 50)]
+    _, offsets = vl.index.pool_tokens(items, factor=1.0, most=4)
+    assert np.diff(offsets).tolist() == [1, 3, 4, 4]
+    _, offsets = vl.index.pool_tokens(items, factor=10.0, most=4, keep_first=1)
+    assert np.diff(offsets).tolist() == [1, 2, 3, 5]
+    with pytest.raises(ParameterError):
+        vl.index.pool_tokens(items, most=0)
+
+
 def test_groups_are_wards() -> None:
     X = np.array([[0.0], [10.0], [0.5], [10.4], [5.0]], np.float32)
     assert ward_groups(X, 3).tolist() == [0, 1, 0, 1, 2]
@@ -182,3 +193,36 @@ def test_codes_refuse_what_multivector_refuses() -> None:
         index.search([np.eye(3)])
     with pytest.raises(ParameterError):
         index.search([np.eye(4)], k=0)
+
+
+# ---- a budget ----
+
+
+def test_the_frontier_is_what_nothing_beats(corpus: Any) -> None:
+    items, queries = corpus
+    codecs = {"PQ": vl.compress.PQ(n_parts=4), "8 bits": vl.compress.Scalar(bits=8)}
+    points = vl.index.plan_token_budget(items, codecs, factors=[1, 4], queries=queries, k=1)
+    assert len(points) == 4
+    sizes = [p.bytes_per_item for p in points]
+    assert sizes == sorted(sizes)
+    for p in points:
+        beaten = any(
+            o.bytes_per_item <= p.bytes_per_item
+            and o.recall >= p.recall
+            and (o.bytes_per_item < p.bytes_per_item or o.recall > p.recall)
+            for o in points
+        )
+        assert p.best != beaten
+    # Items here say each thing four times, so that a quarter of the vectors says it all.
+    pooled = next(p for p in points if p.factor == 4 and p.codec == "8 bits")
+    assert pooled.recall > 0.95
+    few = vl.index.plan_token_budget(items, codecs, bytes_per_item=sizes[1] + 1, factors=[1, 4])
+    assert len(few) == 2
+
+
+def test_budgets_refuse_what_cannot_be() -> None:
+    tokens = np.random.default_rng(0).standard_normal((20, 3, 8))
+    with pytest.raises(ParameterError, match="at least one"):
+        vl.index.plan_token_budget(tokens, {})
+    with pytest.raises(ParameterError, match="nothing fits"):
+        vl.index.plan_token_budget(tokens, {"8": vl.compress.Scalar(bits=8)}, bytes_per_item=1)

@@ -7,7 +7,9 @@
     and each group becomes its mean, scaled to unit length where the vectors had that.
 
 Clavié, Chaffin, Adams. "Reducing the footprint of multi-vector retrieval with minimal performance
-impact via token pooling", 2024, arXiv:2409.14683.
+impact via token pooling", 2024, arXiv:2409.14683. At most so many an item: clusters as the views of
+a document, Zhang et al. "Multi-view document representation learning for open-domain dense
+retrieval", ACL 2022, doi:10.18653/v1/2022.acl-long.414 (which learns its views).
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ from vectorloom.progress import progress
 
 
 def pool_tokens(
-    X: Any, factor: float = 2.0, keep_first: int = 0, normalise: bool = True
+    X: Any,
+    factor: float = 2.0,
+    keep_first: int = 0,
+    normalise: bool = True,
+    most: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Merge the vectors of each document that are alike, before it is indexed.
 
@@ -41,6 +47,9 @@ def pool_tokens(
         Vectors at the start of an item that are left alone (a [CLS] or a marker of documents).
     normalise : bool, default=True
         Whether means are scaled to unit length, for vectors that were.
+    most : int or None, default=None
+        The most vectors an item keeps, those of `keep_first` not counted: a few views of a
+        document, whatever its length.
 
     Returns
     -------
@@ -72,6 +81,7 @@ def pool_tokens(
     """
     tokens = as_float_tokens(X)
     first = check_count("keep_first", keep_first, at_least=0)
+    cap = None if most is None else check_count("most", most)
     if not np.isfinite(factor) or factor < 1:
         raise ParameterError(f"factor must be at least 1; got {factor!r}.")
     pooled = []
@@ -79,6 +89,7 @@ def pool_tokens(
         for item in tokens.items():
             rest = item[first:]
             wanted = int(np.ceil(len(rest) / factor))
+            wanted = wanted if cap is None else min(wanted, cap)
             groups = ward_groups(rest, wanted) if 0 < wanted < len(rest) else np.arange(len(rest))
             means = group_means(rest, groups, normalise=normalise)
             pooled.append(np.concatenate([item[:first], means]))
