@@ -138,7 +138,7 @@ def test_two_halves_together_beat_each(world: dict[str, Any]) -> None:
         assert ndcg(hybrid.search(queries, k=10), qrels) > max(alone)
 
 
-def test_fitted_weights_are_as_good_as_any_of_the_grid(world: dict[str, Any]) -> None:
+def test_fitted_weights_are_about_as_good_as_any_of_the_grid(world: dict[str, Any]) -> None:
     legs, queries, qrels = world["legs"], world["queries"], world["qrels"]
     hybrid = vl.index.Hybrid(legs, fusion="weighted").fit_weights(queries, qrels)
     assert sum(hybrid.weights.values()) == pytest.approx(1.0)
@@ -146,10 +146,24 @@ def test_fitted_weights_are_as_good_as_any_of_the_grid(world: dict[str, Any]) ->
     for share in (0.0, 0.3, 0.5, 0.8, 1.0):
         weights = {"left": 1.0 - share, "right": share}
         other = vl.index.Hybrid(legs, fusion="weighted", weights=weights)
-        assert best >= ndcg(other.search(queries, k=100), qrels) - 1e-9
+        # Within one standard error of the best, 60 queries.
+        assert best >= ndcg(other.search(queries, k=100), qrels) - 0.03
     three = vl.index.Hybrid(legs | {"again": legs["left"]}, fusion="weighted")
     three.fit_weights(queries | {"again": queries["left"]}, qrels)
-    assert ndcg(three.search(queries | {"again": queries["left"]}, k=100), qrels) >= best - 0.02
+    assert ndcg(three.search(queries | {"again": queries["left"]}, k=100), qrels) >= best - 0.04
+
+
+def test_a_leg_that_knows_nothing_gets_little_and_one_query_decides_nothing(
+    world: dict[str, Any],
+) -> None:
+    legs, queries, qrels = world["legs"], world["queries"], world["qrels"]
+    noise = np.random.default_rng(1).standard_normal((400, 8))
+    blind = vl.index.Exact().fit(noise, ids=legs["left"].ids_)
+    asked = {"left": queries["left"], "blind": noise[:60]}
+    hybrid = vl.index.Hybrid({"left": legs["left"], "blind": blind}, fusion="weighted")
+    assert hybrid.fit_weights(asked, qrels).weights["blind"] < 0.3
+    one = {name: what[:1] for name, what in asked.items()}
+    assert hybrid.fit_weights(one, {"0": qrels["0"]}).weights == {"left": 0.5, "blind": 0.5}
 
 
 def test_missing_legs_leave_the_others(world: dict[str, Any]) -> None:

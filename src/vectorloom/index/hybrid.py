@@ -30,6 +30,7 @@ from vectorloom.io.container import Container, register_loader, write_container
 KIND = "index.hybrid"
 
 _GRID = 20  # steps of a weight between 0 and 1
+_TOWARDS = 10  # steps from the best weights to equal ones
 _ROUNDS = 3  # of coordinate ascent, where there are more than two legs
 
 
@@ -179,8 +180,9 @@ class Hybrid(Estimator):
         Notes
         -----
         Legs are searched once. Two legs: all weights in steps of 1/20. More: each weight in turn
-        against the others, three rounds. Of equal results the one nearest to equal weights is kept.
-        Measure what it gained on other queries than these.
+        against the others, three rounds. From the best weights it then goes towards equal ones as
+        far as the loss on these queries stays within one standard error: few judged queries say
+        little, and equal weights are a good guess. Measure what it gained on other queries.
         """
         found = self._ask(queries, 10, where)
         n = len(next(iter(found.values())))
@@ -194,6 +196,7 @@ class Hybrid(Estimator):
         else:
             for _, name in itertools.product(range(_ROUNDS), names):
                 best = judged.best([best, *_along(best, name)])
+        best = judged.nearest_to_equal(best)
         self.weights = {name: best.get(name, 0.0) for name in self.legs}
         return self
 
@@ -315,9 +318,10 @@ class _Judged:
                 for name, ranks in pool.ranks.items()
             }
         )
-        self.known: dict[tuple[float, ...], float] = {}
+        self.known: dict[tuple[float, ...], NDArray[np.float64]] = {}
 
-    def value(self, weights: Mapping[str, float]) -> float:
+    def values(self, weights: Mapping[str, float]) -> NDArray[np.float64]:
+        """Return the metric of each judged query."""
         from vectorloom.measure.retrieval import evaluate_retrieval
 
         key = tuple(round(weights[name], 9) for name in self.parts)
@@ -325,7 +329,7 @@ class _Judged:
             hits = _ranked(self.pool, weighted_sums(self.parts, weights), 100, "weighted")
             run = hits.to_run(self.names)
             result = evaluate_retrieval(self.qrels, run, [self.metric], missing="skip")
-            self.known[key] = float(result[self.metric])
+            self.known[key] = np.asarray(result.values[:, 0], np.float64)
         return self.known[key]
 
     def best(self, candidates: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -333,9 +337,20 @@ class _Judged:
 
         def preference(weights: dict[str, float]) -> tuple[float, float]:
             away = sum((weight - equal) ** 2 for weight in weights.values())
-            return self.value(weights), -away
+            return float(self.values(weights).mean()), -away
 
         return max(candidates, key=preference)
+
+    def nearest_to_equal(self, best: dict[str, float]) -> dict[str, float]:
+        equal = 1.0 / len(self.parts)
+        for step in range(_TOWARDS, 0, -1):
+            share = step / _TOWARDS
+            tried = {name: share * equal + (1 - share) * w for name, w in best.items()}
+            lost = self.values(best) - self.values(tried)
+            error = float(lost.std(ddof=1)) / np.sqrt(len(lost)) if len(lost) > 1 else np.inf
+            if float(lost.mean()) <= error:
+                return tried
+        return best
 
 
 def _along(weights: Mapping[str, float], name: str) -> list[dict[str, float]]:
