@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.compress.compressor import Compressor, unit
-from vectorloom.errors import FormatError
+from vectorloom.errors import FormatError, ParameterError
 from vectorloom.estimator import Estimator, check_choice, check_count, check_jobs
 from vectorloom.index.exact import Exact
 from vectorloom.index.graph import Graph
