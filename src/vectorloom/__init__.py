@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from vectorloom.io import Vectors, read, write
     from vectorloom.io.container import open_any as open
     from vectorloom.learn.encode import encode
-    from vectorloom.store.collection import Collection, collection
+    from vectorloom.store.collection import Collection
+    from vectorloom.store.opening import collection
     from vectorloom.tune.recipe import Recipe
     from vectorloom.tune.search import tune
 
@@ -45,7 +46,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Recipe": ("vectorloom.tune.recipe", "Recipe"),
     "Vectors": ("vectorloom.io", "Vectors"),
     "encode": ("vectorloom.learn.encode", "encode"),
-    "collection": ("vectorloom.store.collection", "collection"),
+    "collection": ("vectorloom.store.opening", "collection"),
     "Collection": ("vectorloom.store.collection", "Collection"),
     "estimate": ("vectorloom.index.estimate", "estimate"),
     "knn_graph": ("vectorloom.index.knn", "knn_graph"),

@@ -531,8 +531,37 @@ def test_text_is_encoded_and_found(folder):
         c.upsert(["a", "b"], texts=["zebra", "quick fox"])
         assert c.search("fox", k=1).ids.tolist() == [["b"]]
         assert c.search(["zebras", "quack"], k=1).ids.tolist() == [["a"], ["b"]]
-    with vl.collection(folder) as c, pytest.raises(ParameterError, match="encoder="):
-        c.search("fox")
+    with vl.collection(folder) as c:
+        for more in ({"by": "vectors"}, {"field": "vector"}):
+            with pytest.raises(ParameterError, match="encoder="):
+                c.search("fox", **more)
+        assert c.search("fox", k=1).ids.tolist() == [["b"]]  # by its words
+
+
+def test_words_follow_every_change_of_the_texts(folder):
+    texts = ["red fox", "blue fox", "red wine", None]
+    with vl.collection(folder, DIM, index=["n"]) as c:
+        assert c.search("fox", k=2).counts.tolist() == [0]
+        c.upsert(list("abcd"), vectors(4), [{"n": i} for i in range(4)], texts)
+        hits = c.search("red fox", k=4, explain=True)
+        assert hits[0].ids.tolist() == ["a", "b", "c"]
+        assert hits.payloads[0][0] == {"n": 0}
+        assert hits.texts[0] == ["red fox", "blue fox", "red wine"]
+        assert "3 of 4 points have text" in hits.plan[0]
+        assert c.search("red fox", where={"n": {"$gte": 1}})[0].ids.tolist() == ["b", "c"]
+        assert c.search("red fox", where={"n": 9}).counts.tolist() == [0]
+        c.upsert(["a", "e"], vectors(2), texts=["green tea", "fox fox"])
+        assert c.search("fox", k=5)[0].ids.tolist() == ["e", "b"]
+        assert c.search(["tea", "red"], k=1).ids.tolist() == [["a"], ["c"]]
+        c.delete(["e", "b"])
+        assert c.search("fox").counts.tolist() == [0]
+        c.delete(["a", "c"])
+        assert c.search("red").counts.tolist() == [0]
+        c.upsert(["z"], vectors(1), texts=["red again"])
+        with vl.collection(folder, read_only=True) as reader:
+            assert reader.search("red", k=1).ids.tolist() == [["z"]]
+        with pytest.raises(ParameterError, match="takes text"):
+            c.search(vectors(1)[0], by="words")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from vectorloom.store.collection import Collection, collection
+from vectorloom.store.collection import Collection
 from vectorloom.store.encoder import Encoder
 from vectorloom.store.lock import LockedError
+from vectorloom.store.opening import collection
 from vectorloom.store.points import PointHits, Points
 from vectorloom.store.repairing import repair
 from vectorloom.store.snapshots import restore, switch_alias

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
-from vectorloom.estimator import check_choice, check_count, check_jobs
+from vectorloom.estimator import check_choice, check_count
 from vectorloom.index.effort import checked_effort
-from vectorloom.index.memory import parse_bytes
 from vectorloom.progress import progress
-from vectorloom.store import database, moving, reading, snapshots, upkeep, writing
-from vectorloom.store.encoder import Encoder, as_encoder, require_same_encoder
+from vectorloom.store import moving, reading, snapshots, upkeep, writing
+from vectorloom.store.encoder import Encoder
 from vectorloom.store.engine import Engine
-from vectorloom.store.lock import WriterLock
 from vectorloom.store.points import PointHits, Points, checked_ids
-from vectorloom.store.schema import Schema, check_index, new_schema, require_same
-from vectorloom.store.segment_file import sync_folder
+from vectorloom.store.schema import Schema
 from vectorloom.store.view import Effort
+from vectorloom.store.words import Words
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -72,6 +69,7 @@ class Collection:
         self._encoders = encoders
         self._n_jobs = n_jobs
         self._memory_limit = memory_limit
+        self._words = Words(engine, n_jobs)
         self._keeper: upkeep.Keeper | None = None
         if not engine.read_only:
             self._keeper = upkeep.Keeper(engine, n_jobs, memory_limit)
@@ -275,6 +273,7 @@ class Collection:
         where: Mapping[str, Any] | None = None,
         field: str | None = None,
         *,
+        by: str | None = None,
         recall: float | None = None,
         ef: int | None = None,
         exact: bool = False,
@@ -286,12 +285,16 @@ class Collection:
         Parameters
         ----------
         query : array-like of shape (dim,) or (n_queries, dim), or str, or list of str
-            Text is encoded with the encoder of the field.
+            Text is encoded with the encoder of the field; without one its words are looked for in
+            the stored texts.
         k : int, default=10
         where : mapping, default=None
             Filter, such as ``{"year": {"$gte": 1990}}``; see the guide.
         field : str, default=None
             Which vectors; None takes the first field.
+        by : {"vectors", "words"}, default=None
+            ``"words"`` ranks stored texts by BM25 (`vectorloom.index.BM25`), whether or not there
+            is an encoder.
         recall : float, default=None
             Share of the true nearest to find, as measured when a segment's graph was built; None
             is 0.95, 1.0 looks at all points.
@@ -314,15 +317,31 @@ class Collection:
         ------
         ParameterError, ShapeError
             A query of another dimension, not finite, or zero under cosine; a filter that cannot be
-            read; text without an encoder.
+            read; a field without an encoder that is to be asked by text.
+
+        Notes
+        -----
+        The index of words is made in memory at the first search by words, at about 100 MB of text
+        a second, and follows the commits after it. Its hits share a word with the query, so that
+        there may be fewer than k.
         """
         engine = self._engine
         engine.current()
         k = check_count("k", k)
         ef, wanted = checked_effort("ef", ef, recall)
         place = self.schema.place(field)
-        if isinstance(query, str) or _is_texts(query):
-            query = self._encoder(place).encode([query] if isinstance(query, str) else query)
+        texts = [query] if isinstance(query, str) else query if _is_texts(query) else None
+        if by is not None:
+            check_choice("by", by, ("vectors", "words"))
+        if by == "words" or (texts is not None and by is None and place not in self._encoders):
+            if texts is None:
+                raise ParameterError("by='words' takes text, or a list of texts, as the query.")
+            if field is not None and by is None:
+                self._encoder(place)  # says that there is none
+            hits, plan = self._words.search(texts, k, where, payloads)
+            return hits.explained([plan] * len(texts)) if explain else hits  # type: ignore[return-value]
+        if texts is not None:
+            query = self._encoder(place).encode(texts)
         queries = reading.packed_queries(self.schema.fields[place], query)
         effort = Effort(wanted, ef, exact or wanted == 1.0, self._n_jobs)
         hits, plan = reading.search(engine, place, queries, k, where, effort, payloads)
@@ -490,161 +509,6 @@ class Collection:
             field.name: self._encoder(place).encode(texts, field.dim)
             for place, field in enumerate(self.schema.fields)
         }
-
-
-def collection(
-    path: str | os.PathLike[str],
-    dim: int | None = None,
-    metric: str | None = None,
-    *,
-    index: Sequence[str] | None = None,
-    dtype: str | None = None,
-    fields: Mapping[str, Any] | None = None,
-    encoder: Any = None,
-    read_only: bool = False,
-    n_jobs: int | None = None,
-    memory_limit: int | str | None = None,
-) -> Collection:
-    """Open the collection in a folder, or create it where there is none.
-
-    Parameters
-    ----------
-    path : path-like
-        The folder.
-    dim : int, default=None
-        Dimensions of the vectors; needed to create, checked when opening.
-    metric : {"cosine", "ip", "l2"}, default=None
-        None is ``"cosine"`` for a new collection; when opening, a given one is checked.
-    index : list of str, default=None
-        Payload fields to be indexed for filters, nested ones by dots (``"place.city"``). New names
-        are added to a collection that is there.
-    dtype : {"float32", "float16", "int8"}, default=None
-        How vectors are stored: 4, 2 or 1 bytes a dimension; answers are scored by the stored
-        (rounded) vectors. None is ``"float32"`` for a new collection.
-    fields : dict of str to {"dim", "metric", "dtype"}, default=None
-        In place of `dim`: several fields of vectors by name. Every point has a vector in each.
-    encoder : object, callable, Encoder, or dict of field to such, default=None
-        Turns texts into vectors. The first one is recorded (name, revision, dimension,
-        normalisation, and its vectors of a few texts); another one is refused from then on.
-    read_only : bool, default=False
-        Open beside a writer; see its commits as they come.
-    n_jobs : int, default=None
-        Threads of searches and builds; None and -1 take all that the process is allowed.
-    memory_limit : int or str, default=None
-        Bytes that building a graph may take; see `vectorloom.index.Graph`.
-
-    Returns
-    -------
-    Collection
-        A context manager; `close` it.
-
-    Raises
-    ------
-    ParameterError
-        The collection is of another shape than asked for, or the encoder is another one.
-    LockedError
-        Another writer has it; the message names the process.
-    FormatError
-        Damaged, or of a newer version.
-    OSError
-        No permission; or nothing there and `read_only`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import vectorloom as vl
-    >>> folder = tempfile.mkdtemp() + "/films"
-    >>> films = vl.collection(folder, dim=2, index=["year"])
-    >>> years = [{"year": 1979}, {"year": 1994}, {"year": 2001}]
-    >>> films.upsert(["alien", "speed", "amelie"], [[1, 0], [0.9, 0.1], [0, 1]], payloads=years)
-    3
-    >>> hits = films.search([1, 0], k=2, where={"year": {"$gte": 1990}})
-    >>> hits.ids.tolist(), hits.payloads[0][0]
-    ([['speed', 'amelie']], {'year': 1994})
-    >>> films.close()
-    >>> len(vl.collection(folder, read_only=True))
-    3
-    """
-    folder = Path(path).resolve()  # an alias may be switched while this is open
-    n_jobs = check_jobs(n_jobs)
-    limit = None if memory_limit is None else parse_bytes(memory_limit)
-    is_new = not (folder / database.NAME).exists()
-    if is_new:
-        if read_only:
-            raise FileNotFoundError(errno.ENOENT, "there is no collection here", str(folder))
-        schema = new_schema(dim, metric or "cosine", dtype or "float32", fields, index or ())
-        _create(folder, schema)
-    engine = Engine(folder, read_only)
-    try:
-        if not is_new:
-            require_same(engine.schema, dim, metric, dtype, fields)
-            _follow_index(engine, index)
-        encoders = _encoders(engine, encoder)
-        if not read_only:
-            upkeep.remove_strays(folder, engine.db)
-    except BaseException:
-        engine.close()
-        raise
-    return Collection(engine, encoders, n_jobs, limit)
-
-
-def _create(folder: Path, schema: Schema) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = WriterLock(folder)
-    try:
-        path = folder / database.NAME
-        if path.exists():  # another one was quicker
-            return
-        temporary = folder / (database.NAME + ".new")
-        for old in folder.glob(temporary.name + "*"):
-            old.unlink()
-        others = [p.name for p in folder.iterdir() if p.name != "writer.lock"]
-        if others:
-            raise ParameterError(
-                f"{folder} is not empty and holds no collection (there is {others[0]!r}); give a "
-                "folder of its own."
-            )
-        database.create(temporary, schema)
-        temporary.replace(path)
-        sync_folder(folder)
-    finally:
-        lock.release()
-
-
-def _follow_index(engine: Engine, index: Sequence[str] | None) -> None:
-    """Declare the payload fields that are new."""
-    if index is None:
-        return
-    old = engine.schema
-    new = [name for name in check_index(index) if name not in old.index]
-    if not new:
-        return
-    schema = Schema(old.fields, check_index([*old.index, *new]))
-    with engine.commit() as db:
-        database.add_columns(db, old, schema)
-        engine.schema = schema
-
-
-def _encoders(engine: Engine, encoder: Any) -> dict[int, Encoder]:
-    """Check encoders against what is recorded, and record the first."""
-    if encoder is None:
-        return {}
-    by_name = encoder if isinstance(encoder, Mapping) else {engine.schema.fields[0].name: encoder}
-    found: dict[int, Encoder] = {}
-    for name, model in by_name.items():
-        place = engine.schema.place(name)
-        field = engine.schema.fields[place]
-        made = as_encoder(model)
-        offered = made.record(None if field.encoder is not None else field.dim)
-        if field.encoder is not None:
-            require_same_encoder(field.encoder, offered, name)
-        elif not engine.read_only:
-            schema = engine.schema.with_encoder(place, offered)
-            with engine.commit() as db:
-                database.add_columns(db, engine.schema, schema)
-                engine.schema = schema
-        found[place] = made
-    return found
 
 
 def _is_texts(query: Any) -> bool:
