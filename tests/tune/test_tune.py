@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +310,10 @@ def test_a_plan_comes_back_from_its_file(plan: Any, rows: Floats, tmp_path: Path
     plan.save(tmp_path / "plan.vl")
     again = vl.open(tmp_path / "plan.vl")
     assert repr(again) == repr(plan)
+    code = "import sys, vectorloom as vl; print(vl.open(sys.argv[1]).recipe)"
+    command = [sys.executable, "-c", code, str(tmp_path / "plan.vl")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    assert told.stdout.strip() == str(plan.recipe)
     assert again.table() == plan.table()
     assert len(again.build(rows)) == len(rows)
     with pytest.raises(ShapeError, match="tune again"):

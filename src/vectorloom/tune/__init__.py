@@ -60,4 +60,5 @@ def __dir__() -> list[str]:
 
 sys.modules[__name__].__class__ = _Room
 # `vectorloom.open` finds what reads the files of a room by importing the room.
-importlib.import_module(f"{_HERE}.pipeline")
+for _reader in ("pipeline", "plan"):
+    importlib.import_module(f"{_HERE}.{_reader}")
