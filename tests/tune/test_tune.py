@@ -312,7 +312,7 @@ def test_a_plan_comes_back_from_its_file(plan: Any, rows: Floats, tmp_path: Path
     assert repr(again) == repr(plan)
     code = "import sys, vectorloom as vl; print(vl.open(sys.argv[1]).recipe)"
     command = [sys.executable, "-c", code, str(tmp_path / "plan.vl")]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
     assert told.stdout.strip() == str(plan.recipe)
     assert again.table() == plan.table()
     assert len(again.build(rows)) == len(rows)
