@@ -362,3 +362,24 @@ def test_models_are_grouped_by_their_answers(rng) -> None:
 def test_what_cannot_be_meant_is_refused_in_words(rng, call, error, words) -> None:
     with pytest.raises(error, match=words):
         call(rng.standard_normal((40, 6)))
+
+
+def test_comparisons_draw_themselves_and_are_plain_data(rng) -> None:
+    X = rng.standard_normal((200, 6))
+    Y = X + 0.3 * rng.standard_normal(X.shape)
+    found = [
+        measure.svcca(X, Y),
+        measure.neighbour_overlap(X, Y),
+        measure.evaluate_retrieval(
+            {"q": {"d": 1}, "p": {"e": 1}},
+            {"q": {"d": 1.0, "e": 0.5}, "p": {"d": 1.0, "e": 0.5}},
+            metrics=["nDCG@10"],
+        ),
+        measure.intrinsic_dimension(X, "twonn"),
+        measure.isotropy(X),
+        measure.hubness(X),
+    ]
+    for one in found:
+        assert one.plot().svg.startswith("<svg")
+        assert "nan" not in one.plot().svg
+        assert isinstance(one.to_dict(), dict)

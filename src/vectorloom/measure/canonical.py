@@ -19,13 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError, ShapeError
+from vectorloom.io.pages import Chart
+from vectorloom.measure.result import Result
 from vectorloom.measure.rows import as_two
 
 Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Canonical:
+class Canonical(Result):
     """Canonical correlations of two spaces; ``float(result)`` is their summary.
 
     Attributes
@@ -45,6 +47,22 @@ class Canonical:
 
     def __float__(self) -> float:
         return self.value
+
+    def plot(self) -> Chart:
+        """Draw the correlations, largest first.
+
+        Returns
+        -------
+        Chart
+        """
+        from vectorloom.measure.chart import Line, line_chart
+
+        # A single one is drawn as a level line.
+        shown = self.correlations if len(self.correlations) > 1 else self.correlations.repeat(2)
+        line = Line("correlation", range(1, len(shown) + 1), shown)
+        return line_chart(
+            "Canonical correlations", [line], x_label="canonical direction", y_range=(0.0, 1.0)
+        )
 
 
 def svcca(X: Any, Y: Any, *, variance: float = 0.99) -> Canonical:

@@ -24,6 +24,7 @@ from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_count
 from vectorloom.io.pages import Chart
 from vectorloom.measure.result import Result
+from vectorloom.measure.rows import directions
 from vectorloom.progress import progress
 
 Doubles = NDArray[np.float64]
@@ -276,7 +277,7 @@ def free_vectors(
     dim, steps = check_count("dim", dim), check_count("steps", steps)
     rng = np.random.default_rng(random_state)
     m, n = matrix.shape
-    vectors = _unit(rng.standard_normal((m + n, dim)))
+    vectors = directions(rng.standard_normal((m + n, dim)))
     mean, square = np.zeros_like(vectors), np.zeros_like(vectors)
     weight = 1.0 / matrix.sum()
     best, best_margin, step = vectors, -np.inf, 0
@@ -295,7 +296,7 @@ def free_vectors(
         square = 0.999 * square + 0.001 * slope**2
         rate = _RATE * (1 - 0.9 * step / steps)
         size = np.sqrt(square / (1 - 0.999**step)) + 1e-12
-        vectors = _unit(vectors - rate * (mean / (1 - 0.9**step)) / size)
+        vectors = directions(vectors - rate * (mean / (1 - 0.9**step)) / size)
     return FreeVectors(_solved(best, matrix), best_margin, best[:m], best[m:], step)
 
 
@@ -368,12 +369,12 @@ def moment_curve(n: int, k: int = 2) -> tuple[Doubles, Doubles]:
     """
     wanted = all_subsets(n, k)
     t = np.cos(np.pi * (np.arange(n) + 0.5) / n)
-    documents = _unit(np.vander(t, 2 * k + 1, increasing=True))
+    documents = directions(np.vander(t, 2 * k + 1, increasing=True))
     queries = np.empty((len(wanted), 2 * k + 1))
     for row, chosen in enumerate(wanted):
         roots = np.repeat(t[chosen], 2)
         queries[row] = -np.poly(roots)[::-1]
-    return _unit(queries), documents
+    return directions(queries), documents
 
 
 def as_relevance(relevance: Any) -> Matrix:
@@ -437,8 +438,3 @@ def _pull(scores: Doubles, matrix: Matrix) -> Doubles:
     own = np.exp(np.minimum(scores / _TEMPERATURE - top, 700))
     held = np.where(matrix, total / (total + own), 0.0)
     return np.asarray((raised / total * held.sum(axis=1, keepdims=True) - held) / _TEMPERATURE)
-
-
-def _unit(vectors: Doubles) -> Doubles:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-300))

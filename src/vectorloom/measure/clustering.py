@@ -19,7 +19,7 @@ from vectorloom.estimator import check_choice, check_count
 from vectorloom.io.pages import Chart
 from vectorloom.measure.probes import class_codes
 from vectorloom.measure.result import Result
-from vectorloom.measure.rows import Z95, sampled
+from vectorloom.measure.rows import Z95, directions, sampled
 from vectorloom.progress import progress
 from vectorloom.select.kmeans import KMeans
 from vectorloom.vectors import as_dense
@@ -191,8 +191,8 @@ def _reduced(rows: Floats, dim: int) -> Floats:
     if dim == 0 or dim >= rows.shape[1]:
         return rows
     off = rows - rows.mean(axis=0)
-    directions = np.linalg.eigh(np.asarray(off.T @ off, np.float64))[1][:, ::-1]
-    return np.ascontiguousarray(off @ directions[:, : check_count("dims", dim)].astype(np.float32))
+    axes = np.linalg.eigh(np.asarray(off.T @ off, np.float64))[1][:, ::-1]
+    return np.ascontiguousarray(off @ axes[:, : check_count("dims", dim)].astype(np.float32))
 
 
 def _clusters(name: str, rows: Floats, k: int, seed: int) -> Codes:
@@ -200,8 +200,7 @@ def _clusters(name: str, rows: Floats, k: int, seed: int) -> Codes:
     if name == "kmeans":
         model = KMeans(k, metric="cosine", random_state=seed).fit(rows)
         return np.asarray(model.labels_, np.int64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units = rows / np.where(lengths > 0, lengths, 1.0)
+    units = directions(rows)
     if name == "hdbscan":
         from sklearn.cluster import HDBSCAN
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vectorloom.errors import ShapeError
 from vectorloom.io.pages import Chart
 from vectorloom.measure.result import Result
-from vectorloom.measure.rows import as_two
+from vectorloom.measure.rows import as_two, directions
 
 Doubles = NDArray[np.float64]
 
@@ -139,9 +139,6 @@ def match_dimensions(X: Any, Y: Any, *, random_state: int = 0) -> MatchedDimensi
 
 
 def _correlations(a: Doubles, b: Doubles) -> Doubles:
-    def ready(x: Doubles) -> Doubles:
-        off = x - x.mean(axis=0)
-        lengths = np.linalg.norm(off, axis=0)
-        return np.asarray(off / np.where(lengths > 0, lengths, 1.0))
-
-    return np.asarray(ready(a).T @ ready(b))
+    columns = (directions(np.ascontiguousarray((x - x.mean(axis=0)).T)) for x in (a, b))
+    first, second = columns
+    return np.asarray(first @ second.T)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.estimator import check_count
+from vectorloom.measure.rows import directions
 from vectorloom.progress import progress
 from vectorloom.vectors import as_dense
 
@@ -140,8 +141,8 @@ class CachedEncoder:
         -------
         ndarray of shape (n, m), float32
         """
-        a = _unit(as_dense(A, name="A"))
-        return np.asarray(a @ _unit(as_dense(B, name="B", dim=a.shape[1])).T)
+        a = directions(as_dense(A, name="A"))
+        return np.asarray(a @ directions(as_dense(B, name="B", dim=a.shape[1])).T)
 
     def similarity_pairwise(self, A: Any, B: Any) -> Floats:
         """Return the cosine of rows i of both.
@@ -154,8 +155,8 @@ class CachedEncoder:
         -------
         ndarray of shape (n,), float32
         """
-        a = _unit(as_dense(A, name="A"))
-        b = _unit(as_dense(B, name="B", dim=a.shape[1]))
+        a = directions(as_dense(A, name="A"))
+        b = directions(as_dense(B, name="B", dim=a.shape[1]))
         return np.asarray(np.einsum("ij,ij->i", a, b), np.float32)
 
     def __len__(self) -> int:
@@ -290,8 +291,3 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise FormatError(f"{path} is no index of kept vectors ({error}). Remove it.") from None
     return data
-
-
-def _unit(rows: Floats) -> Floats:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float32)

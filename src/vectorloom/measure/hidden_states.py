@@ -21,6 +21,7 @@ from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.io.pages import Chart
 from vectorloom.measure.lidar_rank import entropy_rank
 from vectorloom.measure.result import Result
+from vectorloom.measure.rows import directions
 
 Doubles = NDArray[np.float64]
 
@@ -132,7 +133,7 @@ def position_context(h: Any, *, topics: Any = None) -> PositionContext:
         raise ParameterError("all hidden states are equal: there is nothing to split.")
     parts = {"position": pos, "context": ctx, "rest": resid}
     shares = {name: float(np.mean(part**2)) / total for name, part in parts.items()}
-    cosines = np.abs(_units(pos) @ _units(ctx).T)
+    cosines = np.abs(directions(pos) @ directions(ctx).T)
     return PositionContext(
         mu=mu,
         pos=pos,
@@ -160,11 +161,6 @@ def _clustered(ctx: Doubles, topics: Any) -> float:
     names = np.asarray(topics)
     if names.shape != (len(ctx),):
         raise ShapeError(f"topics must be one a context, {len(ctx)}; got shape {names.shape}.")
-    cosines = _units(ctx) @ _units(ctx).T
+    cosines = directions(ctx) @ directions(ctx).T
     np.fill_diagonal(cosines, -np.inf)
     return float((names[cosines.argmax(axis=1)] == names).mean())
-
-
-def _units(rows: Doubles) -> Doubles:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0))

@@ -7,16 +7,45 @@ f-norm     u_j = Phi^-1(rank of x_j in its dimension / n);        then to length
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.estimator import Estimator, check_count
+from vectorloom.measure.rows import directions
 from vectorloom.vectors import as_dense
 
 
-class Centring(Estimator):
+class HubVectors(Estimator):
+    """Base of reductions that change vectors."""
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any = None) -> HubVectors:
+        """Learn from the rows."""
+
+    @abstractmethod
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Return the changed vectors."""
+
+    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
+        """Learn from the rows and return them changed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, dim)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n, dim), float32
+        """
+        return self.fit(X).transform(X)
+
+
+class Centring(HubVectors):
     """Take the mean off, and bring rows to length 1.
 
     Parameters
@@ -77,25 +106,10 @@ class Centring(Estimator):
         """
         self._check_fitted("mean_")
         off = as_dense(X, dim=len(self.mean_)) - self.mean_.astype(np.float32)
-        return _to_unit(off) if self.unit else off
-
-    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
-        """Learn the mean and return the changed vectors.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, dim)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of shape (n, dim), float32
-        """
-        return self.fit(X).transform(X)
+        return directions(off) if self.unit else off
 
 
-class FNorm(Estimator):
+class FNorm(HubVectors):
     """Give each dimension a normal distribution by ranks, and bring rows to length 1.
 
     Parameters
@@ -174,24 +188,4 @@ class FNorm(Estimator):
             up = np.interp(rows[:, j], known, levels)
             down = np.interp(-rows[:, j], -known[::-1], -levels[::-1])
             result[:, j] = (up - down) / 2
-        return _to_unit(result)
-
-    def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
-        """Learn the quantiles and return the changed vectors.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, dim)
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of shape (n, dim), float32
-        """
-        return self.fit(X).transform(X)
-
-
-def _to_unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0)[:, None], dtype=np.float32)
+        return directions(result)

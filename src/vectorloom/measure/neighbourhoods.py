@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ShapeError
 from vectorloom.estimator import check_choice, check_count, check_jobs
+from vectorloom.io.pages import Chart
+from vectorloom.measure.result import Result
 from vectorloom.measure.rows import Z95, sampled, unit_rows
 from vectorloom.select.neighbours import nearest_others, nearest_to
 from vectorloom.vectors import as_dense
@@ -25,7 +27,7 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Agreement:
+class Agreement(Result):
     """How far two spaces agree about neighbours; ``float(result)`` is the overlap.
 
     Attributes
@@ -60,6 +62,22 @@ class Agreement:
 
     def __float__(self) -> float:
         return self.overlap
+
+    def plot(self) -> Chart:
+        """Draw how the overlap is spread over items.
+
+        Returns
+        -------
+        Chart
+        """
+        from vectorloom.measure.chart import distribution_chart
+
+        return distribution_chart(
+            f"Shared neighbours of {self.k}",
+            [("items", self.per_item)],
+            x_label="share that both spaces have",
+            guide=(self.chance, "chance"),
+        )
 
     def __str__(self) -> str:
         return (

@@ -20,7 +20,7 @@ from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.estimator import check_choice, check_count
 from vectorloom.io.pages import Chart
 from vectorloom.measure.result import Result
-from vectorloom.measure.rows import Z95
+from vectorloom.measure.rows import Z95, directions
 from vectorloom.vectors import as_dense
 
 Floats = NDArray[np.float32]
@@ -316,7 +316,7 @@ def _held_out(y: Codes, n_classes: int) -> NDArray[np.bool_]:
 
 
 def _vote(X: Floats, y: Codes, held: Floats, n_classes: int, k: int) -> Doubles:
-    a, b = _units(X), _units(held)
+    a, b = directions(X), directions(held)
     k = min(k, len(a))
     scores = b @ a.T
     near = np.argpartition(-scores, k - 1, axis=1)[:, :k]
@@ -345,8 +345,3 @@ def _half(values: list[float], n_test: int) -> float:
     chance = mean * (1 - mean) / n_test
     drawn = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
     return float(Z95 * np.sqrt(chance + drawn))
-
-
-def _units(rows: Floats) -> Floats:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float32)

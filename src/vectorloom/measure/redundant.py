@@ -21,7 +21,7 @@ from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.io.pages import Chart
 from vectorloom.measure.neighbourhoods import agreement_of
 from vectorloom.measure.result import Result
-from vectorloom.measure.rows import Z95, sampled, unit_rows
+from vectorloom.measure.rows import Z95, directions, sampled, unit_rows
 from vectorloom.select.neighbours import nearest_others
 from vectorloom.vectors import as_dense
 
@@ -240,8 +240,7 @@ def _neighbour_measure(
         if not truth:
             truth.append(nearest_others(part, at, k, metric=core, n_jobs=n_jobs)[0])
         if metric == "cosine":  # a row that is 0 in the dimensions kept stays 0: far from all
-            lengths = np.linalg.norm(form, axis=1, keepdims=True)
-            form = np.ascontiguousarray(form / np.where(lengths > 0, lengths, 1.0))
+            form = directions(form)
         found = nearest_others(form, at, k, metric=core, n_jobs=n_jobs)[0]
         overlap = agreement_of(found, truth[0])[0] / k
         return float(overlap.mean()), Z95 * float(overlap.std()) / len(at) ** 0.5
@@ -258,8 +257,8 @@ def _task_measure(
 def _turned(part: Floats, metric: str) -> Floats:
     """Turn rows so that the first directions hold the most."""
     off = part - part.mean(axis=0, dtype=np.float64).astype(np.float32) if metric == "l2" else part
-    directions = np.linalg.eigh(np.asarray(off.T @ off, np.float64))[1][:, ::-1]
-    return np.ascontiguousarray(off @ directions.astype(np.float32))
+    axes = np.linalg.eigh(np.asarray(off.T @ off, np.float64))[1][:, ::-1]
+    return np.ascontiguousarray(off @ axes.astype(np.float32))
 
 
 def _safe(kept: NDArray[np.int64], values: NDArray[np.float64], floor: float) -> int:

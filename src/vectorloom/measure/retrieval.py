@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice
+from vectorloom.io.pages import Chart
 from vectorloom.measure.ranking_metrics import Metric, judge, parse_metric
+from vectorloom.measure.result import Result
 from vectorloom.measure.significance import bootstrap_interval, randomization_test
 from vectorloom.measure.trec_files import read_qrels, read_run
 
@@ -26,7 +28,7 @@ Run = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Result):
     """How far one system is from another on the same queries.
 
     Attributes
@@ -63,7 +65,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Result):
     """Metrics of a run, query by query.
 
     Attributes
@@ -93,6 +95,21 @@ class Evaluation:
     def mean(self) -> dict[str, float]:
         """Each metric's mean over the queries that count."""
         return dict(zip(self.metrics, self.values.mean(axis=0).tolist(), strict=True))
+
+    def plot(self) -> Chart:
+        """Draw each metric's mean with its bootstrap interval.
+
+        Returns
+        -------
+        Chart
+        """
+        from vectorloom.measure.chart import Bar, bar_chart
+
+        bars = [
+            Bar(name, float(values.mean()), *bootstrap_interval(values))
+            for name, values in zip(self.metrics, self.values.T, strict=True)
+        ]
+        return bar_chart(f"Over {len(self.query_ids):,} queries", bars, x_label="mean", digits=3)
 
     def __getitem__(self, metric: str) -> float:
         return float(self.of(metric).mean())

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from vectorloom import _core
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count
 from vectorloom.vectors import as_dense
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 #: Groups that a jackknife leaves out one by one.
 N_GROUPS = 10
@@ -69,6 +71,27 @@ def unit_rows(X: NDArray[np.float32], name: str = "X") -> NDArray[np.float32]:
             f"{int(np.argmax(lengths == 0))}; they have no direction. Drop them."
         )
     return np.ascontiguousarray(X / lengths[:, None].astype(np.float32))
+
+
+def directions(rows: NDArray[_Float]) -> NDArray[_Float]:
+    """Return rows at length 1; rows of length 0 stay 0.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, dim), float32 or float64
+
+    Returns
+    -------
+    ndarray of shape (n, dim), of the same type
+
+    Examples
+    --------
+    >>> directions(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    scale = np.where(lengths > 0, lengths, 1.0)[:, None]
+    return np.ascontiguousarray(rows / scale.astype(rows.dtype))
 
 
 def as_lengths(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from vectorloom.io.pages import Chart
 from vectorloom.measure.correlation import correlation
 from vectorloom.measure.neighbourhoods import neighbour_overlap
 from vectorloom.measure.result import Result
-from vectorloom.measure.rows import as_two
+from vectorloom.measure.rows import as_two, directions
 
 Doubles = NDArray[np.float64]
 
@@ -132,7 +132,4 @@ def concept_shift(X: Any, Y: Any, k: int = 10) -> ConceptShift:
 
 
 def _ready(rows: Doubles, dim: int) -> Doubles:
-    off = rows - rows.mean(axis=0)
-    lengths = np.linalg.norm(off, axis=1, keepdims=True)
-    off = off / np.where(lengths > 0, lengths, 1.0)
-    return np.pad(off, ((0, 0), (0, dim - rows.shape[1])))
+    return np.pad(directions(rows - rows.mean(axis=0)), ((0, 0), (0, dim - rows.shape[1])))

@@ -23,7 +23,7 @@ from vectorloom.io.pages import Chart
 from vectorloom.measure.correlation import correlation
 from vectorloom.measure.nearby import share_interval
 from vectorloom.measure.result import Estimate, Result
-from vectorloom.measure.rows import unit_rows
+from vectorloom.measure.rows import directions, unit_rows
 from vectorloom.vectors import as_dense
 
 METHODS = ("3cosadd", "3cosmul")
@@ -288,8 +288,7 @@ def _space(words: Sequence[str], X: Any) -> tuple[NDArray[np.float32], dict[str,
     place: dict[str, int] = {}
     for i, word in enumerate(words):
         place.setdefault(word, i)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32), place
+    return directions(rows), place
 
 
 def _find(place: dict[str, int], word: str) -> int:
