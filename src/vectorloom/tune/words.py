@@ -79,8 +79,8 @@ def _beside_brute(best: Point, brute: Point, goals: Goals) -> str:
         )
     return (
         f"Beside exact search ({brute.recipe}: {format_time(brute.seconds)}, "
-        f"{format_bytes(brute.bytes)}) it takes 1/{brute.seconds / best.seconds:.1f} of the time "
-        f"and {best.bytes / brute.bytes:.2f} of the bytes."
+        f"{format_bytes(brute.bytes)}) it takes {best.seconds / brute.seconds:.2f} of the time and "
+        f"{best.bytes / brute.bytes:.2f} of the bytes."
     )
 
 
