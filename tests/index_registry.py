@@ -54,8 +54,10 @@ class Case:
 ELSEWHERE = {
     vl.index.BM25,  # texts: tests/index/test_bm25.py
     vl.index.MultiVector,  # items of many vectors: tests/index/test_multivector.py
+    vl.index.TokenCodes,  # the same as codes: tests/index/test_multivector_smaller.py
     vl.index.Inverted,  # sparse rows: tests/index/test_inverted.py
     TokenCodes,  # codes of token vectors: tests/index/test_multivector.py
+    vl.index.TokenCodes,  # the same as codes: tests/index/test_multivector_smaller.py
 }
 
 CASES = [

@@ -40,6 +40,8 @@ class HybridHits(Hits):
 
     Attributes
     ----------
+    ids, scores, distances, counts, metric, plan
+        As in `Hits`; ``metric`` is the fusion.
     leg_scores : dict of str to ndarray of shape (n_queries, k), float32
         The leg's own score of each hit; NaN where it did not return it.
     leg_ranks : dict of str to ndarray of shape (n_queries, k), int64
