@@ -19,6 +19,7 @@ from vectorloom.index.ivf import IVF
 from vectorloom.index.knn_embed import KNNEmbed
 from vectorloom.index.mixture import search_mixture
 from vectorloom.index.multivector import MultiVector
+from vectorloom.index.slim import SLIM
 from vectorloom.index.token_budget import BudgetPoint, plan_token_budget
 from vectorloom.index.token_codes import TokenCodes
 from vectorloom.index.token_pooling import pool_tokens
@@ -30,6 +31,7 @@ __all__ = [
     "BM25",
     "FDE",
     "IVF",
+    "SLIM",
     "Audit",
     "BudgetPoint",
     "Exact",
