@@ -2,10 +2,13 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -64,12 +67,14 @@ class PostingsHolder {
   PostingsHolder(std::unique_ptr<Postings> postings, nb::object arrays)
       : postings_(std::move(postings)), arrays_(std::move(arrays)) {}
 
-  static PostingsHolder build(const SparseView& rows, std::int64_t n_terms) {
+  static PostingsHolder build(const SparseView& rows, std::int64_t n_terms,
+                              std::optional<int> n_jobs) {
     require(n_terms > 0, "n_terms: at least one expected");
     require(rows.fits(n_terms), "rows: ascending terms below n_terms expected");
     require(rows.rows().n <= UINT32_MAX, "rows: fewer than 2^32 expected");
     const nb::gil_scoped_release release;
-    return {std::make_unique<Postings>(rows.rows(), n_terms), nb::object()};
+    return {std::make_unique<Postings>(rows.rows(), n_terms, resolve_jobs(n_jobs.value_or(0))),
+            nb::object()};
   }
 
   static PostingsHolder open(const nb::dict& arrays, std::int64_t n, std::int64_t n_terms);
@@ -202,11 +207,15 @@ nb::tuple cut(Words& words, const nb::list& texts, bool grow) {
   std::vector<std::int32_t> numbers;
   {
     const nb::gil_scoped_release release;
-    for (std::size_t i = 0; i < views.size(); ++i) {
-      if (i % 4096 == 0) poll_interrupt();
-      words.cut(views[i], grow, numbers);
-      starts.push_back(static_cast<std::int64_t>(numbers.size()));
-    }
+    constexpr std::size_t kTexts = 1024;  // of a task: Ctrl-C is heard between tasks
+    const auto n_tasks = static_cast<std::int64_t>((views.size() + kTexts - 1) / kTexts);
+    parallel_for(n_tasks, 1, [&](std::int64_t task, int) {
+      const auto first = static_cast<std::size_t>(task) * kTexts;
+      for (std::size_t i = first; i < std::min(views.size(), first + kTexts); ++i) {
+        words.cut(views[i], grow, numbers);
+        starts.push_back(static_cast<std::int64_t>(numbers.size()));
+      }
+    });
   }
   const std::size_t n = starts.size(), total = numbers.size();
   return nb::make_tuple(owned(std::move(starts), {n}), owned(std::move(numbers), {total}));
@@ -227,8 +236,10 @@ nb::tuple count(IntVector starts, TermVector words, std::optional<TermVector> te
   TermCounts counts;
   {
     const nb::gil_scoped_release release;
-    counts =
-        count_terms(starts.data(), n, words.data(), term_of ? term_of->data() : nullptr, n_terms);
+    parallel_for(1, 1, [&](std::int64_t, int) {
+      counts =
+          count_terms(starts.data(), n, words.data(), term_of ? term_of->data() : nullptr, n_terms);
+    });
   }
   const std::size_t rows = counts.lengths.size(), total = counts.terms.size();
   return nb::make_tuple(
@@ -245,7 +256,7 @@ void bind_inverted(nb::module_& m) {
       .def("fits", &SparseView::fits, "n_terms"_a,
            "Whether terms ascend within each row, below n_terms.");
   nb::class_<PostingsHolder>(m, "Postings", "Lists of postings of sparse rows.")
-      .def_static("build", &PostingsHolder::build, "rows"_a, "n_terms"_a)
+      .def_static("build", &PostingsHolder::build, "rows"_a, "n_terms"_a, "n_jobs"_a = nb::none())
       .def_static("open", &PostingsHolder::open, "arrays"_a, "n"_a, "n_terms"_a)
       .def("arrays", &arrays_of, "Views of its arrays, for saving.")
       .def("__len__", [](const PostingsHolder& s) { return s.postings().arrays().n; })

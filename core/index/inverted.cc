@@ -11,7 +11,7 @@
 
 namespace vl {
 
-Postings::Postings(const SparseRows& rows, std::int64_t n_terms)
+Postings::Postings(const SparseRows& rows, std::int64_t n_terms, int n_jobs)
     : starts_(static_cast<std::size_t>(n_terms) + 1),
       low_(static_cast<std::size_t>(rows.starts[rows.n])),
       high_(static_cast<std::size_t>(rows.starts[rows.n])),
@@ -20,8 +20,8 @@ Postings::Postings(const SparseRows& rows, std::int64_t n_terms)
       marked_(static_cast<std::size_t>(n_terms)) {
   arrays_.n_terms = n_terms;
   arrays_.n = rows.n;
-  fill(rows);
-  mark();
+  parallel_for(1, 1, [&](std::int64_t, int) { fill(rows); });
+  mark(n_jobs);
   arrays_.starts = starts_.data();
   arrays_.low = low_.data();
   arrays_.high = high_.data();
@@ -60,42 +60,49 @@ void Postings::fill(const SparseRows& rows) {
   }
 }
 
-// Cuts lists into windows and sorts each by value. A window lies within one `high`.
-void Postings::mark() {
-  const auto n_terms = static_cast<std::size_t>(arrays_.n_terms);
+void Postings::mark(int n_jobs) {
   std::int64_t n_marked = 0;
-  for (std::size_t t = 0; t < n_terms; ++t) {
-    const bool is = starts_[t + 1] - starts_[t] >= kMarkedFrom;
-    marked_[t] = is ? static_cast<std::int32_t>(n_marked++) : -1;
+  for (std::int64_t t = 0; t < arrays_.n_terms; ++t) {
+    const auto at = static_cast<std::size_t>(t);
+    const bool is = starts_[at + 1] - starts_[at] >= kMarkedFrom;
+    marked_[at] = is ? static_cast<std::int32_t>(n_marked++) : -1;
   }
   arrays_.n_marked = n_marked;
   const auto windows = static_cast<std::size_t>(arrays_.n_windows());
   marks_ = AlignedBuffer<std::uint32_t>(static_cast<std::size_t>(n_marked) * (windows + 1));
-  std::vector<std::pair<std::uint8_t, std::uint16_t>> sorted;
-  for (std::size_t t = 0; t < n_terms; ++t) {
-    if (marked_[t] < 0) continue;
-    if (t % 1024 == 0) poll_interrupt();
-    const auto first = static_cast<std::size_t>(starts_[t]);
-    const auto last = static_cast<std::size_t>(starts_[t + 1]);
-    std::uint32_t* marks = marks_.data() + static_cast<std::size_t>(marked_[t]) * (windows + 1);
-    std::size_t at = first;
-    for (std::size_t w = 0; w < windows; ++w) {
-      marks[w] = static_cast<std::uint32_t>(at - first);
-      const std::size_t begin = at;
-      const auto end = static_cast<std::int64_t>(w + 1) * kWindow;
-      sorted.clear();
-      for (; at < last && (static_cast<std::int64_t>(high_[at]) << 16 | low_[at]) < end; ++at)
-        sorted.emplace_back(values_[at], low_[at]);
-      std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
-        return a.first > b.first || (a.first == b.first && a.second < b.second);
-      });
-      for (std::size_t i = 0; i < sorted.size(); ++i) {
-        values_[begin + i] = sorted[i].first;
-        low_[begin + i] = sorted[i].second;
-      }
+  constexpr std::int64_t kTerms = 256;  // of a task
+  parallel_for((arrays_.n_terms + kTerms - 1) / kTerms, n_jobs, [&](std::int64_t task, int) {
+    const std::int64_t last = std::min(arrays_.n_terms, (task + 1) * kTerms);
+    for (std::int64_t t = task * kTerms; t < last; ++t) {
+      if (marked_[static_cast<std::size_t>(t)] >= 0) mark(static_cast<std::size_t>(t));
     }
-    marks[windows] = static_cast<std::uint32_t>(last - first);
+  });
+}
+
+// Cuts a list into windows and sorts each by value. A window lies within one `high`.
+void Postings::mark(std::size_t term) {
+  const auto windows = static_cast<std::size_t>(arrays_.n_windows());
+  const auto first = static_cast<std::size_t>(starts_[term]);
+  const auto last = static_cast<std::size_t>(starts_[term + 1]);
+  std::uint32_t* marks = marks_.data() + static_cast<std::size_t>(marked_[term]) * (windows + 1);
+  std::vector<std::pair<std::uint8_t, std::uint16_t>> sorted;
+  std::size_t at = first;
+  for (std::size_t w = 0; w < windows; ++w) {
+    marks[w] = static_cast<std::uint32_t>(at - first);
+    const std::size_t begin = at;
+    const auto end = static_cast<std::int64_t>(w + 1) * kWindow;
+    sorted.clear();
+    for (; at < last && (static_cast<std::int64_t>(high_[at]) << 16 | low_[at]) < end; ++at)
+      sorted.emplace_back(values_[at], low_[at]);
+    std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+      return a.first > b.first || (a.first == b.first && a.second < b.second);
+    });
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
+      values_[begin + i] = sorted[i].first;
+      low_[begin + i] = sorted[i].second;
+    }
   }
+  marks[windows] = static_cast<std::uint32_t>(last - first);
 }
 
 }  // namespace vl

@@ -62,13 +62,14 @@ struct PostingArrays {
 // Owns what PostingArrays names, or looks at arrays of a file.
 class Postings {
  public:
-  Postings(const SparseRows& rows, std::int64_t n_terms);
+  Postings(const SparseRows& rows, std::int64_t n_terms, int n_jobs);
   explicit Postings(const PostingArrays& arrays) : arrays_(arrays) {}
   const PostingArrays& arrays() const { return arrays_; }
 
  private:
   void fill(const SparseRows& rows);
-  void mark();
+  void mark(int n_jobs);
+  void mark(std::size_t term);
 
   PostingArrays arrays_;
   AlignedBuffer<std::int64_t> starts_;

@@ -306,7 +306,9 @@ class BM25(SparseIndex):
                 store.starts[: store.n + 1], store.terms[: store.n_values], self._parts, store.dim
             )
             self._weighted = parts.core
-            self._postings = _core.Postings.build(self._weighted, store.dim)
+            self._postings = _core.Postings.build(
+                self._weighted, store.dim, check_jobs(self.n_jobs)
+            )
         return self._weighted, self._postings
 
     def _weigh(self) -> None:

@@ -207,7 +207,7 @@ class Inverted(SparseIndex):
         store, rows = self._store, self._store.core
         held = 0 if self._postings is None else len(self._postings)
         if self._postings is None or store.n - held > max(_MOST_LOOSE, held // _MOST_LOOSE_SHARE):
-            self._postings = _core.Postings.build(rows, store.dim)
+            self._postings = _core.Postings.build(rows, store.dim, check_jobs(self.n_jobs))
         return rows, self._postings
 
     # ---- searching -----------------------------------------------------------------------------
@@ -295,7 +295,7 @@ class Inverted(SparseIndex):
     def _more(self) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
         store = self._store
         if self._postings is None or len(self._postings) != store.n:
-            self._postings = _core.Postings.build(store.core, store.dim)
+            self._postings = _core.Postings.build(store.core, store.dim, check_jobs(self.n_jobs))
         known = self._calibrated() if store.n >= EXACT_BELOW else None
         meta = {"calibrated": None if known is None else known.n_rows}
         arrays = self._posting_arrays()
