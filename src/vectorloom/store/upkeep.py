@@ -306,10 +306,12 @@ class Keeper(threading.Thread):
             try:
                 busy = self._step(idle)
                 self.last_error = None
-            except (VectorloomError, OSError, MemoryError) as error:
+            except Exception as error:
                 if self._engine.closed:
-                    return
-                if self.last_error != str(error):
+                    return  # what it was working on was let go
+                if not isinstance(error, VectorloomError | OSError | MemoryError):
+                    log.exception("upkeep of %s failed", self._engine.folder)
+                elif self.last_error != str(error):
                     log.warning("upkeep of %s stopped: %s", self._engine.folder, error)
                 self.last_error = str(error)
                 busy = False

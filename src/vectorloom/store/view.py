@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.index.answer import Found, top
+from vectorloom import _core
+from vectorloom.index.answer import FEW, Found, top
 from vectorloom.index.graph import _Walk
 from vectorloom.index.proximity import kept_for
 from vectorloom.index.store import RowStore
@@ -88,14 +89,19 @@ class Part:
         """Return the k best of each query; None where no row matches."""
         mask, matches = self.live, self.n_live
         if among is not None:
-            mask = np.zeros(len(self.rows), np.uint8)
-            mask[among] = 1
             if self.live is not None:
-                mask &= self.live
-            matches = int(np.count_nonzero(mask))
+                among = among[self.live[among] == 1]
+            matches = len(among)
+            mask = None
         if matches == 0:
             return None
         width = min(k, matches)
+        if among is not None:
+            if matches * FEW < len(self.rows):
+                plan.append(f"{self.name}: exact: {matches:,} rows match")
+                return self._among_few(queries, width, among, effort)
+            mask = np.zeros(len(self.rows), np.uint8)
+            mask[among] = 1
         graph = None if self.segment is None else self.segment.graph
         own: list[str] = []
         reach = 0.0
@@ -112,6 +118,16 @@ class Part:
             found = walk.search(queries, mask)
         plan.append(f"{self.name}: {own[0]}")
         return found
+
+    def _among_few(
+        self, queries: NDArray[Any], k: int, among: NDArray[np.int64], effort: Effort
+    ) -> Found:
+        """Return the k best of a few positions, from a copy of just these rows."""
+        rows, norms, keys = self.store.gathered(among)
+        at, scores, counts = _core.exact_search(
+            rows, norms, None, self.store.metric, queries, k, None, keys, effort.n_jobs
+        )
+        return among[at], scores, counts
 
 
 @dataclass(frozen=True, eq=False)
