@@ -51,6 +51,8 @@ def test_a_file_becomes_a_collection_that_answers(home):
     assert json.loads(removed.stdout) == {"removed": 30, "points": 30}
     run("collection", "optimize", c)
     assert "30" in run("collection", "info", c).stdout
+    assert json.loads(run("info", c, "--json").stdout)["points"] == 30
+    assert "collection" in run("info", c).stdout
 
 
 def test_damage_is_told_and_repaired_from_a_snapshot(home):

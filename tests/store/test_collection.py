@@ -489,6 +489,49 @@ def test_a_snapshot_is_one_commit_and_restores(folder):
     assert not (home / "third").exists()
 
 
+def test_snapshots_taken_while_writing_are_each_of_one_commit(folder):
+    home, stop = folder.parent, threading.Event()
+    with vl.collection(folder, DIM) as c:
+        c.upsert(range(10), vectors(10))
+
+        def write():
+            turn = 1
+            while not stop.is_set():
+                c.upsert(range(turn * 10, turn * 10 + 10), vectors(10, turn))
+                if turn % 7 == 0:
+                    upkeep.seal(c._engine)
+                    upkeep.compact(c._engine)
+                turn += 1
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            for i in range(4):
+                c.snapshot(home / f"saved{i}")
+            with vl.collection(folder, read_only=True) as reader:
+                reader.snapshot(home / "saved4")
+        finally:
+            stop.set()
+            thread.join()
+    for i in range(5):
+        assert verify(home / f"saved{i}").problems == []
+        with vl.collection(home / f"saved{i}", read_only=True) as saved:
+            assert len(saved) % 10 == 0
+            last = len(saved) // 10 - 1
+            own = saved.get(range(last * 10, last * 10 + 10)).vectors
+            np.testing.assert_array_equal(own, vectors(10, last))
+
+
+def test_a_forked_child_is_told_to_open_it_anew(folder, monkeypatch):
+    with vl.collection(folder, DIM) as c:
+        c.upsert([1], vectors(1))
+        monkeypatch.setattr(os, "getpid", lambda: -5)
+        with pytest.raises(ParameterError, match="forked"):
+            c.search(vectors(1)[0])
+        monkeypatch.undo()
+        assert 1 in c
+
+
 def test_an_alias_switches_while_readers_go_on(folder):
     home = folder.parent
     for i, name in enumerate(("v1", "v2")):

@@ -18,7 +18,9 @@ _SIZES = ("bytes", "file_size", "nbytes")
 
 
 def info(
-    path: Annotated[Path, typer.Argument(help="A vector file, a BEIR folder or a saved index.")],
+    path: Annotated[
+        Path, typer.Argument(help="A vector file, a BEIR folder, a saved index or a collection.")
+    ],
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -39,6 +41,11 @@ def _describe(path: Path) -> dict[str, Any]:
 
     if path.is_file() and is_container(path):
         return {"path": str(path), "format": "vectorloom", **read_header(path)}
+    if (path / "collection.db").is_file():
+        from vectorloom.store import collection
+
+        with collection(path, read_only=True) as found:
+            return {"format": "collection", **found.info()}
     from vectorloom.io import describe
 
     described: dict[str, Any] = plain(describe(path))
