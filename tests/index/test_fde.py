@@ -210,6 +210,6 @@ def test_bad_numbers_and_shapes_are_refused() -> None:
 
 def test_sizes_beyond_memory_are_refused_before_they_are_made() -> None:
     fde = vl.index.FDE(384, memory_limit="1MB")
-    assert fde.output_dim_ == 20 * 32 * 16
+    assert fde.output_dim_ == 40 * 16 * 16
     with pytest.raises(CapacityError, match="100 encodings of 10,240 dimensions"):
         fde.encode_documents(np.ones((100, 1, 384)))

@@ -39,10 +39,11 @@ class FDE(Estimator):
     ----------
     dim : int
         Dimensions of a vector.
-    n_repetitions : int, default=20
+    n_repetitions : int, default=40
         Independent partitions of space.
-    n_bits : int, default=5
-        Random directions of a partition: it has 2**n_bits cells.
+    n_bits : int, default=4
+        Random directions of a partition: it has 2**n_bits cells. The paper has 20 repetitions of 5
+        bits; at the same size 40 of 4 found more here.
     projection_dim : int or None, default=16
         Dimensions of a cell's block; None keeps `dim`, without projection.
     final_dim : int or None, default=None
@@ -94,8 +95,8 @@ class FDE(Estimator):
     def __init__(
         self,
         dim: int,
-        n_repetitions: int = 20,
-        n_bits: int = 5,
+        n_repetitions: int = 40,
+        n_bits: int = 4,
         projection_dim: int | None = 16,
         final_dim: int | None = None,
         fill_empty: bool = True,
