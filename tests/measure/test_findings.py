@@ -197,3 +197,43 @@ def test_the_report_names_what_was_planted(topics, rng) -> None:
 def test_what_cannot_be_measured_is_refused_in_words(topics, call, error, words) -> None:
     with pytest.raises(error, match=words):
         call(topics)
+
+
+def test_reductions_are_judged_by_queries_and_the_best_is_advised(rng) -> None:
+    # Each document is found by its direction around its own topic's loud neighbour, a hub.
+    X = rng.standard_normal((300, 30)) + 1.5 * rng.standard_normal(30)
+    queries = X[:80] + 0.6 * rng.standard_normal((80, 30))
+    ids, query_ids = [f"d{i}" for i in range(300)], [f"q{i}" for i in range(80)]
+    qrels = {f"q{i}": {f"d{i}": 1} for i in range(80)}
+    found = measure.judged_trials(X, queries, qrels, ids=ids, query_ids=query_ids)
+    plain = measure.judged_trials(X, queries, {i: {i: 2} for i in range(80)}, tries=["CSLS"])
+    assert found.before == plain.before  # positions are ids where none are given
+    for trial in found.trials:
+        assert trial.gain.low <= trial.gain.mean <= trial.gain.high
+        assert trial.ndcg == pytest.approx(found.before + trial.gain.mean)
+    best = found.best()
+    assert best is None or best.gain.low > 0
+    report = measure.report(X, queries, qrels=qrels, ids=ids, query_ids=query_ids)
+    assert any(finding.kind == "reductions" for finding in report.findings)
+    assert "nDCG@10" in str(report.judged)
+
+
+def test_a_document_is_not_its_own_answer(rng) -> None:
+    X = rng.standard_normal((40, 6))
+    ids = [f"d{i}" for i in range(40)]
+    nearest = ((X[0] - X[1:]) ** 2).sum(axis=1).argmin() + 1
+    found = measure.judged_trials(
+        X, X[:1], {"d0": {f"d{nearest}": 1}}, ids=ids, query_ids=["d0"], tries=[], metric="l2"
+    )
+    assert found.before == 1.0
+
+
+def test_judged_documents_are_in_the_sample(rng) -> None:
+    X = rng.standard_normal((500, 6))
+    qrels = {i: {499 - i: 1} for i in range(10)}
+    found = measure.judged_trials(X, X[::-1][:10], qrels, tries=["Centring"], sample=50)
+    assert (found.n_rows, found.before) == (50, 1.0)
+    with pytest.raises(ParameterError, match="judge none of the 10 queries"):
+        measure.judged_trials(X, X[:10], {"other": {"x": 1}})
+    with pytest.raises(ParameterError, match="none were given"):
+        measure.report(X, qrels=qrels)

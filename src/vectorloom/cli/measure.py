@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from vectorloom.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from vectorloom.io import Vectors
     from vectorloom.measure.card import Report
 
 _MARKS = {"repair": ("!", "red"), "consider": ("·", "yellow"), "fine": ("✓", "green")}
@@ -30,6 +31,10 @@ def measure(
     source: Annotated[Path, typer.Argument(metavar="PATH", help="Any readable vector file.")],
     queries: Annotated[
         Path | None, typer.Option(help="Vectors of real queries: are they where the rows are?")
+    ] = None,
+    qrels: Annotated[
+        Path | None,
+        typer.Option(help="Judgments of the queries, TREC or BEIR: do reductions of hubs help?"),
     ] = None,
     before: Annotated[
         Path | None, typer.Option(help="An earlier batch: have the vectors drifted since?")
@@ -47,7 +52,11 @@ def measure(
     vectors: Annotated[
         str | None, typer.Option(help="Column or key of PATH that holds the vectors.")
     ] = None,
+    ids: Annotated[
+        str | None, typer.Option(help="Column or key of PATH that holds the ids.")
+    ] = None,
     query_vectors: Annotated[str | None, typer.Option(help="As --vectors, for --queries.")] = None,
+    query_ids: Annotated[str | None, typer.Option(help="As --ids, for --queries.")] = None,
     seed: SeedOption = 0,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
@@ -57,15 +66,20 @@ def measure(
 
     Copies and near-copies, outliers, dead dimensions, directions, hubs and what helps against
     them, intrinsic dimension, how few dimensions would do; with --queries whether they are unlike
-    the rows, with --before whether the vectors have drifted.
+    the rows, with --qrels which reduction helps, with --before whether the vectors have drifted.
     """
     with job(as_json=as_json, debug=debug) as out:
         import vectorloom as vl
 
+        rows = _read(source, vectors, ids)
+        asked = None if queries is None else _read(queries, query_vectors, query_ids)
         found: Report = vl.measure.report(
-            _read(source, vectors),
-            None if queries is None else _read(queries, query_vectors),
-            before=None if before is None else _read(before, vectors),
+            rows.values,
+            None if asked is None else asked.values,
+            qrels=None if qrels is None else vl.measure.read_qrels(qrels),
+            ids=rows.ids,
+            query_ids=None if asked is None else asked.ids,
+            before=None if before is None else _read(before, vectors, None).values,
             metric=metric,
             sample=sample or None,
             exact=exact,
@@ -82,11 +96,11 @@ def measure(
             note(f"the report is in {report_file}")
 
 
-def _read(path: Path, vectors: str | None) -> Any:
+def _read(path: Path, vectors: str | None, ids: str | None) -> Vectors:
     import vectorloom as vl
 
     # Mapped where the format allows it: most of what is measured is of a sample.
-    return vl.read(path, vectors=vectors, mmap=True).values
+    return vl.read(path, vectors=vectors, ids=ids, mmap=True)
 
 
 def _show(out: Output, source: Path, found: Report) -> None:

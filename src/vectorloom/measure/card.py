@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from vectorloom.measure.contrast import Structure, structure
 from vectorloom.measure.dimension import Dimension, dimension_of
 from vectorloom.measure.drifting import Drift, drift
 from vectorloom.measure.hub_experiments import TRIALS, HubTrials, hub_trials
+from vectorloom.measure.hub_judged import JudgedTrials, judged_trials
 from vectorloom.measure.hubs import Hubness, hubness
 from vectorloom.measure.isotropy_measures import Isotropy, isotropy
 from vectorloom.measure.near_duplicates import NearCopies, near_copies_of
@@ -28,7 +30,7 @@ from vectorloom.measure.redundant import Redundancy, redundancy
 from vectorloom.measure.result import Result
 from vectorloom.measure.rows import sampled
 from vectorloom.progress import progress
-from vectorloom.vectors import as_dense
+from vectorloom.vectors import as_dense, as_ids
 
 Floats = NDArray[np.float32]
 Positions = NDArray[np.int64]
@@ -122,6 +124,8 @@ class Report(Result):
     hubness : Hubness
     trials : HubTrials
         What reductions of hubness did, on a sample.
+    judged : JudgedTrials or None
+        What they did to the answers of judged queries.
     structure : Structure
     redundancy : Redundancy
     queries : QueryShift or None
@@ -147,6 +151,7 @@ class Report(Result):
     outliers: Outliers
     hubness: Hubness
     trials: HubTrials
+    judged: JudgedTrials | None
     structure: Structure
     redundancy: Redundancy
     queries: QueryShift | None
@@ -166,7 +171,8 @@ class Report(Result):
     def __str__(self) -> str:
         parts = [self.isotropy, self.dimension, self.near, self.outliers, self.hubness, self.trials]
         parts += [self.structure, self.redundancy]
-        parts += [part for part in (self.queries, self.drift) if part is not None]
+        others = (self.judged, self.queries, self.drift)
+        parts += [part for part in others if part is not None]
         return "\n".join(
             [
                 f"{self.n_rows:,} vectors of {self.dim} dimensions, length {self.length:.3g} "
@@ -211,6 +217,9 @@ def report(
     X: Any,
     queries: Any = None,
     *,
+    qrels: Mapping[Any, Mapping[Any, int]] | None = None,
+    ids: Any = None,
+    query_ids: Any = None,
     before: Any = None,
     metric: str = "cosine",
     sample: int | None = 20_000,
@@ -226,6 +235,10 @@ def report(
         May be memory-mapped.
     queries : array-like of shape (m, dim) or None, default=None
         Real queries: are they where the rows are?
+    qrels : mapping of query id to mapping of row id to grade, or None, default=None
+        Judgments: reductions of hubs are then judged by nDCG@10, and the one that helps is advised.
+    ids, query_ids : array-like or None, default=None
+        Of rows and queries, as qrels name them; None: their positions.
     before : array-like of shape (b, dim), b >= 10, or None, default=None
         An earlier batch: have the vectors drifted since?
     metric : {"cosine", "l2"}, default="cosine"
@@ -272,6 +285,8 @@ def report(
     check_choice("metric", metric, ("cosine", "l2"))
     rows = as_dense(X)
     n_jobs = check_jobs(n_jobs)
+    if qrels is not None and queries is None:
+        raise ParameterError("qrels judge queries, and none were given. Pass queries too.")
     if rows.shape[1] < 2:
         raise ShapeError("X must have at least two columns for a report; got one.")
     asked = None if queries is None else as_dense(queries, name="queries", dim=rows.shape[1])
@@ -316,6 +331,9 @@ def report(
         outliers=outliers_of(near, _K),
         hubness=hubs,
         trials=trials,
+        judged=None
+        if qrels is None or asked is None
+        else _judged(rows, asked, qrels, ids, query_ids, tries, lengths, options),
         structure=contrast,
         redundancy=curve,
         queries=None
@@ -388,6 +406,24 @@ def _columns(part: Floats, constant: Positions) -> Columns:
         dead=np.setdiff1d(quiet, constant),
         heavy=heavy[np.argsort(-shares[heavy], kind="stable")],
         heavy_share=float(shares[heavy].sum()),
+    )
+
+
+def _judged(
+    rows: Floats,
+    asked: Floats,
+    qrels: Mapping[Any, Mapping[Any, int]],
+    ids: Any,
+    query_ids: Any,
+    tries: Sequence[str],
+    lengths: NDArray[np.float64],
+    options: dict[str, Any],
+) -> JudgedTrials:
+    names = as_ids(ids, len(rows))
+    known = np.flatnonzero(lengths > 0)
+    part = rows if len(known) == len(rows) else rows[known]
+    return judged_trials(
+        part, asked, qrels, ids=names[known], query_ids=query_ids, tries=tries, **options
     )
 
 

@@ -50,6 +50,7 @@ def findings_of(found: Report) -> list[Finding]:
         *_on_rows(found),
         *_on_columns(found),
         *_on_hubs(found),
+        *_on_judged(found),
         *_on_space(found),
         *_on_directions(found),
         *_on_redundancy(found),
@@ -136,7 +137,8 @@ def _on_columns(found: Report) -> Iterator[Finding]:
         yield Finding(
             "dead dimensions",
             "consider",
-            f"{n} of {found.dim} dimensions hardly change ({_some(columns.dead)})",
+            f"{n} of {found.dim} dimensions hardly change{'s' if n == 1 else ''} "
+            f"({_some(columns.dead)})",
             f"drop {'it' if n == 1 else 'them'}; neighbours stay the same.",
         )
     n = len(columns.heavy)
@@ -191,6 +193,32 @@ def _on_hubs(found: Report) -> Iterator[Finding]:
     yield Finding("hubs", "consider", fact, _hub_advice(found))
 
 
+def _on_judged(found: Report) -> Iterator[Finding]:
+    judged = found.judged
+    if judged is None:
+        return
+    best = judged.best()
+    if best is None:
+        least = max(judged.trials, key=lambda trial: trial.gain.mean)
+        yield Finding(
+            "reductions",
+            "fine",
+            f"No reduction of hubs surely helps the {judged.n_queries:,} judged queries (nDCG@10 "
+            f"{judged.before:.3f}; the best, {least.name}, {least.gain.mean:+.3f} "
+            f"[{least.gain.low:+.3f}, {least.gain.high:+.3f}]): leave the vectors as they are",
+        )
+        return
+    where = "works with any index" if best.any_index else "re-ranks the nearest 100"
+    yield Finding(
+        "reductions",
+        "consider",
+        f"{best.name} raises nDCG@10 of {judged.n_queries:,} judged queries from "
+        f"{judged.before:.3f} to {best.ndcg:.3f} "
+        f"[{best.gain.low:+.3f}, {best.gain.high:+.3f}]",
+        f"use it ({where}); it was the best of {len(judged.trials)}, so look at fresh queries too.",
+    )
+
+
 def _hub_advice(found: Report) -> str:
     trials = found.trials
     before = trials.none.hubness.skewness
@@ -213,7 +241,8 @@ def _hub_advice(found: Report) -> str:
             "none of the reductions tried (centring, f-norm, local scaling, CSLS, mutual "
             "proximity) helped here; look for copies and outliers first."
         )
-    return f"{', then '.join(steps)}. Keep this only if judged queries gain."
+    judged = "" if found.judged else " Keep this only if judged queries gain."
+    return f"{', then '.join(steps)}.{judged}"
 
 
 def _on_space(found: Report) -> Iterator[Finding]:

@@ -189,6 +189,10 @@ def _panels(report: Report) -> list[tuple[Chart, str]]:
     if report.length_spread > 0.001:
         chart = distribution_chart("Lengths", [("rows", report.lengths)], x_label="length")
         found.append((chart, "Where lengths differ, cosine and ip rank differently."))
+    if report.judged is not None:
+        found.append(
+            (report.judged.plot(), "The judge of what is tried: whiskers that reach None help not.")
+        )
     if report.queries is not None:
         found.append(
             (report.queries.plot(), "Queries to the right of rows are unlike anything indexed.")

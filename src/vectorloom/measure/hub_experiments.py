@@ -39,8 +39,8 @@ TRIALS = (
     "Centring + LocalScaling",
     "FNorm + MutualProximity",
 )
-_VECTORS: dict[str, Any] = {"Centring": Centring, "FNorm": FNorm}
-_DISTANCES: dict[str, Any] = {
+VECTORS: dict[str, Any] = {"Centring": Centring, "FNorm": FNorm}
+DISTANCES: dict[str, Any] = {
     "LocalScaling": LocalScaling,
     "CSLS": CSLS,
     "MutualProximity": MutualProximity,
@@ -203,7 +203,7 @@ def hub_trials(
     n_jobs = check_jobs(n_jobs)
     if len(rows) < _FEWEST:
         raise ShapeError(f"X has {len(rows)} rows; trials need at least {_FEWEST}.")
-    steps = [_steps(name) for name in tries]
+    steps = [steps_of(name) for name in tries]
     at = sampled(len(rows), sample, random_state, exact=exact)
     k = min(check_count("k", k), len(at) - 1)
     part = np.ascontiguousarray(rows[at])
@@ -248,13 +248,29 @@ def vote_error(neighbours: Positions, codes: Positions) -> float:
     return float((chosen != codes).mean())
 
 
-def _steps(name: str) -> tuple[str, str]:
+def steps_of(name: str) -> tuple[str, str]:
+    """Return the names of the change of vectors and of distances; empty where there is none.
+
+    Parameters
+    ----------
+    name : str
+        One of `TRIALS`, or another pair of that kind.
+
+    Returns
+    -------
+    vectors, distances : str
+
+    Raises
+    ------
+    ParameterError
+        Neither.
+    """
     parts = [part.strip() for part in name.split("+")]
-    vectors = parts.pop(0) if parts[0] in _VECTORS else ""
-    distances = parts.pop(0) if parts and parts[0] in _DISTANCES else ""
+    vectors = parts.pop(0) if parts[0] in VECTORS else ""
+    distances = parts.pop(0) if parts and parts[0] in DISTANCES else ""
     if parts:
         raise ParameterError(
-            f"{name!r} is no trial. Choose of {', '.join([*_VECTORS, *_DISTANCES])}; one of the "
+            f"{name!r} is no trial. Choose of {', '.join([*VECTORS, *DISTANCES])}; one of the "
             "first two may be joined with one of the others by ' + '."
         )
     return vectors, distances
@@ -271,11 +287,11 @@ def _neighbours(
     part: Floats, vectors: str, distances: str, k: int, metric: str, n_jobs: int | None
 ) -> Positions:
     if vectors:
-        part = _VECTORS[vectors]().fit_transform(part)
+        part = VECTORS[vectors]().fit_transform(part)
         moved = np.asarray(part.any(axis=1))
         if not moved.all():  # a row that is the mean: anywhere, but not refused
             part = np.where(moved[:, None], part, part[moved][:1])
     if not distances:
         return nearest_rows(np.ascontiguousarray(part), k, n_jobs=n_jobs)[0]
-    scaling: HubReduction = _DISTANCES[distances](metric=metric, n_jobs=n_jobs)
+    scaling: HubReduction = DISTANCES[distances](metric=metric, n_jobs=n_jobs)
     return np.asarray(scaling.fit(part).kneighbors(k=k)[0])
