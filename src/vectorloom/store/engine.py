@@ -9,6 +9,7 @@ change of view that follows it. A search takes none: it works on the view it beg
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import threading
@@ -62,6 +63,7 @@ class Engine:
         self.closed = False
         self._idle: list[sqlite3.Connection] = []
         self._process = os.getpid()
+        self.searched = -math.inf  # when it was asked last, on the monotonic clock
         self._cache: OrderedDict[Any, NDArray[np.int64]] = OrderedDict()
         self._cached = 0
         self._writer_lock = None if read_only else WriterLock(folder)

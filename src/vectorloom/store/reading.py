@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -65,6 +66,7 @@ def search(
 ) -> tuple[PointHits, str]:
     """Return the hits of checked queries, and how they were found."""
     wanted = compiled(engine, where)
+    engine.searched = time.monotonic()
 
     def ask(view: View, db: sqlite3.Connection) -> tuple[PointHits, str]:
         among = None if wanted is None else engine.rows_where(wanted, view, db)

@@ -41,6 +41,7 @@ _MOST_ROWS = 8_000_000
 _MOST_UNINDEXED = 65_536
 _UNINDEXED_SHARE = 0.5
 _IDLE_S = 1.0
+_ASKED_S = 5.0
 _TICK_S = 0.25
 _PIECE = 4096
 
@@ -327,7 +328,9 @@ class Keeper(threading.Thread):
         if fresh[0] >= min(map(seal_rows, engine.schema.fields)):
             return seal(engine)
         bare, walked = unindexed(engine)
-        if idle or bare >= max(_MOST_UNINDEXED, _UNINDEXED_SHARE * walked):
+        # While rows stream in and no one asks, a graph would only be built again.
+        asked = time.monotonic() - engine.searched < _ASKED_S
+        if idle or (asked and bare >= max(_MOST_UNINDEXED, _UNINDEXED_SHARE * walked)):
             self.building = True
             try:
                 if compact(engine) or self._stop_asked:
