@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import ParameterError, ShapeError
+from vectorloom.select.gains import ndcg
 from vectorloom.vectors import as_dense, as_ids
 
 Floats = NDArray[np.float32]
@@ -140,16 +141,13 @@ class Truth:
         ndarray of shape (n_queries,), float64
         """
         values = np.full(len(ranked), np.nan)
-        discounts = 1.0 / np.log2(np.arange(2, _N_JUDGED + 2))
         for i, entry in enumerate(self.judged or ()):
             if entry is None:
                 continue
             gains, all_gains = entry
-            best = sorted(all_gains, reverse=True)[:_N_JUDGED]
-            ideal = float(np.dot(best, discounts[: len(best)]))
-            kept = [p for p in ranked[i].tolist() if p != self.own[i]][:_N_JUDGED]
-            got = float(np.dot([gains.get(p, 0.0) for p in kept], discounts[: len(kept)]))
-            values[i] = got / ideal
+            kept = [p for p in ranked[i].tolist() if p != self.own[i]]
+            got = [gains.get(p, 0.0) for p in kept]
+            values[i] = ndcg(got, sorted(all_gains, reverse=True), _N_JUDGED)
         return values
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
+from vectorloom.select.gains import ndcg
 
 #: Grade of a returned document that nobody judged.
 UNJUDGED = -1
@@ -109,13 +110,8 @@ def judge(
     )
 
 
-def _dcg(gains: NDArray[np.float64]) -> float:
-    return float(np.sum(gains / np.log2(np.arange(2, len(gains) + 2))))
-
-
 def _ndcg(judged: Judged, k: int | None) -> float:
-    best = _dcg(judged.ideal[:k])
-    return _dcg(judged.gains[:k]) / best if best > 0 else 0.0
+    return ndcg(judged.gains, judged.ideal, k)
 
 
 def _precision(judged: Judged, k: int | None) -> float:
