@@ -30,6 +30,7 @@ from vectorloom.io.container import Container, register_loader, write_container
 KIND = "index.hybrid"
 
 _GRID = 20  # steps of a weight between 0 and 1
+_DEEPEST = 1000  # hits of a run whose metric has no cut
 _TOWARDS = 10  # steps from the best weights to equal ones
 _ROUNDS = 3  # of coordinate ascent, where there are more than two legs
 
@@ -320,6 +321,9 @@ class _Judged:
                 for name, ranks in pool.ranks.items()
             }
         )
+        # What lies deeper than the metric looks need not be sorted into a run.
+        cut = metric.rpartition("@")[2]
+        self.depth = int(cut) if cut.isdecimal() and int(cut) > 0 else _DEEPEST
         self.known: dict[tuple[float, ...], NDArray[np.float64]] = {}
 
     def values(self, weights: Mapping[str, float]) -> NDArray[np.float64]:
@@ -328,7 +332,7 @@ class _Judged:
 
         key = tuple(round(weights[name], 9) for name in self.parts)
         if key not in self.known:
-            hits = _ranked(self.pool, weighted_sums(self.parts, weights), 100, "weighted")
+            hits = _ranked(self.pool, weighted_sums(self.parts, weights), self.depth, "weighted")
             run = hits.to_run(self.names)
             result = evaluate_retrieval(self.qrels, run, [self.metric], missing="skip")
             self.known[key] = np.asarray(result.values[:, 0], np.float64)
