@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of late interaction and hybrid retrieval.
+
+``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]``
+measures exact, muvera, smaller or hybrid on collections below ``$VECTORLOOM_TOKENS`` (``make_tokens``) and
+``$VECTORLOOM_DATA``, one thread (set OMP_NUM_THREADS=1). Each set's result replaces that of an
+earlier run in ``results/multivector-WHAT.json``, and the table beside it is written anew. Times are
+CPU time of one thread, the least of some rounds in turns. ``--plaid`` names the Python of an
+environment with fast-plaid, which muvera then runs on the same vectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import describe
+from benchmarks.multivector import exact, hybrid, muvera, smaller
+from benchmarks.multivector.tokens import load
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+TITLES = {
+    "exact": "Exact MaxSim, all documents, best 10",
+    "muvera": "MUVERA candidates and exact scores",
+    "smaller": "Fewer and smaller token vectors",
+    "hybrid": "Words, one vector, many vectors, and fusions",
+}
+
+
+def main() -> None:
+    """Measure what the command line names and write the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.multivector", description=__doc__)
+    parser.add_argument("what", choices=sorted(TITLES))
+    parser.add_argument("sets", nargs="+")
+    parser.add_argument("--queries", type=int)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--plaid")
+    chosen = parser.parse_args()
+    for name in chosen.sets:
+        collection = load(name, chosen.queries)
+        if chosen.what == "exact":
+            result = exact.measure(collection, chosen.rounds)
+        elif chosen.what == "muvera":
+            peer = run_plaid(chosen.plaid, name, len(collection.queries)) if chosen.plaid else None
+            result = muvera.measure(collection, peer)
+        elif chosen.what == "smaller":
+            result = smaller.measure(collection)
+        else:
+            result = hybrid.measure(collection)
+        keep(chosen.what, result)
+
+
+def run_plaid(python: str, name: str, n_queries: int) -> dict[str, Any]:
+    """Return the results of `plaid_worker` under another Python."""
+    import os
+
+    folder = Path(os.environ["VECTORLOOM_TOKENS"]) / name
+    worker = Path(__file__).with_name("plaid_worker.py")
+    with tempfile.TemporaryDirectory() as where:
+        out = Path(where) / "plaid.json"
+        command = [python, str(worker), str(folder), str(n_queries), str(muvera.K), str(out)]
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        subprocess.run(command, check=True, env=environment)
+        found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def keep(what: str, result: dict[str, Any]) -> None:
+    """Add one result to the file of its kind and write the table."""
+    path = RESULTS / f"multivector-{what}.json"
+    held: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"sets": {}}
+    held["sets"][result["set"]] = result | {"machine": describe()}
+    path.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n")
+    lines = [f"# {TITLES[what]}", "", *tables(what, held["sets"]), ""]
+    path.with_suffix(".md").write_text("\n".join(lines))
+
+
+def tables(what: str, sets: dict[str, Any]) -> list[str]:
+    """Return the Markdown of all sets."""
+    if what == "exact":
+        return exact_table(sets)
+    if what == "hybrid":
+        return hybrid_table(sets)
+    one = muvera_tables if what == "muvera" else smaller_tables
+    return [line for name in sorted(sets) for line in one(sets[name])]
+
+
+def rows_of(head: list[str], body: Iterable[list[Any]]) -> list[str]:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *body]
+    return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+
+
+def exact_table(sets: dict[str, Any]) -> list[str]:
+    """Milliseconds a query of each way, and how many times ours."""
+    body = []
+    for name in sorted(sets):
+        result = sets[name]
+        ours = result["ms_a_query"]["vectorloom"]
+        cells = [
+            f"{took} ({took / ours:.1f}×)" if way != "vectorloom" else took
+            for way, took in result["ms_a_query"].items()
+        ]
+        size = [name, result["documents"], result["vectors"], result["vectors_a_query"]]
+        body.append([*size, *cells, result["agree"]["torch bfloat16"]])
+    ways = list(next(iter(sets.values()))["ms_a_query"])
+    head = ["set", "documents", "vectors", "vectors a query", *[f"{way}, ms" for way in ways]]
+    return rows_of([*head, "bfloat16 finds of the best 10"], body)
+
+
+def muvera_tables(result: dict[str, Any]) -> list[str]:
+    """Recall and time by candidates, candidates needed, and PLAID."""
+    lines = [f"## {result['set']}: {result['documents']} documents, {result['queries']} queries"]
+    lines += ["", f"Built in {result['build_s']} s, {result['mib']} MiB in all (float16).", ""]
+    body: list[list[Any]] = [
+        [f"MUVERA, {r['candidates']} candidates", r["recall"], r["ms_a_query"], r["ndcg"]]
+        for r in result["muvera"]
+    ]
+    body.append(["exact", 1.0, result["exact"]["ms_a_query"], result["exact"]["ndcg"]])
+    for r in result.get("plaid", {}).get("settings", []):
+        body.append([f"PLAID, {r['setting']}", "", r["ms_a_query"], r["ndcg"]])
+    lines += rows_of(["way", "of the exact best 10", "ms a query", "nDCG@10"], body)
+    if "plaid" in result:
+        lines += ["", f"PLAID: built in {result['plaid']['build_s']} s, "]
+        lines[-1] += f"{result['plaid']['mib']} MiB on disk."
+    needed = [[k, v["muvera"], v["single vectors"]] for k, v in result["needed"].items()]
+    head = ["share of the best 10", "candidates, MUVERA", "candidates, single vectors"]
+    return [*lines, "", *rows_of(head, needed), ""]
+
+
+def smaller_tables(result: dict[str, Any]) -> list[str]:
+    """Bytes and nDCG@10 of each way."""
+    body = [
+        [
+            r["way"],
+            r["vectors"],
+            r["bytes_a_vector"],
+            f"{r['smaller']}×",
+            r["ndcg"],
+            f"{r['change_percent']:+.1f} %",
+        ]
+        for r in result["rows"]
+    ]
+    head = ["way", "vectors", "bytes a vector", "smaller", "nDCG@10", "change"]
+    return [f"## {result['set']}, {result['queries']} queries", "", *rows_of(head, body), ""]
+
+
+def hybrid_table(sets: dict[str, Any]) -> list[str]:
+    """nDCG@10 of legs and fusions, their means, and what is significant."""
+    names = sorted(sets)
+    ways = list(next(iter(sets.values()))["ndcg"])
+    body = []
+    for way in ways:
+        values = [sets[name]["ndcg"][way] for name in names]
+        marked = [
+            f"{value:.3f}{mark(sets[name], way)}" for name, value in zip(names, values, strict=True)
+        ]
+        body.append([way, *marked, f"{sum(values) / len(values):.4f}"])
+    lines = rows_of(["nDCG@10", *names, "mean"], body)
+    note = "+ and -: better or worse than the set's best leg with p < 0.05 (paired randomization)."
+    lines += ["", note, ""]
+    for name in names:
+        lines += [f"## {name}: against {sets[name]['best_leg']}", ""]
+        lines += rows_of(["way", "difference"], map(list, sets[name]["against_best_leg"].items()))
+        lines += [""]
+    return lines
+
+
+def mark(result: dict[str, Any], way: str) -> str:
+    """Return a sign where a way differs significantly from the best leg."""
+    text = result["against_best_leg"].get(way, "")
+    if "p = " not in text or float(text.split("p = ")[1].split(";")[0]) >= 0.05:
+        return ""
+    return " +" if result["ndcg"][way] > result["ndcg"][result["best_leg"]] else " -"
+
+
+if __name__ == "__main__":
+    main()
