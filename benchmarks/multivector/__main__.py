@@ -2,11 +2,11 @@
 """Tables of late interaction and hybrid retrieval.
 
 ``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]``
-measures exact, muvera, smaller or hybrid on collections below ``$VECTORLOOM_TOKENS`` (``make_tokens``) and
-``$VECTORLOOM_DATA``, one thread (set OMP_NUM_THREADS=1). Each set's result replaces that of an
-earlier run in ``results/multivector-WHAT.json``, and the table beside it is written anew. Times are
-CPU time of one thread, the least of some rounds in turns. ``--plaid`` names the Python of an
-environment with fast-plaid, which muvera then runs on the same vectors.
+measures exact, muvera, smaller or hybrid on collections below ``$VECTORLOOM_TOKENS``
+(``make_tokens``) and ``$VECTORLOOM_DATA``, one thread (set OMP_NUM_THREADS=1). Each set's result
+replaces that of an earlier run in ``results/multivector-WHAT.json``, and the table beside it is
+written anew. Times are CPU time of one thread, the least of some rounds in turns. ``--plaid`` names
+the Python of an environment with fast-plaid, which muvera then runs on the same vectors.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def smaller_tables(result: dict[str, Any]) -> list[str]:
 def hybrid_table(sets: dict[str, Any]) -> list[str]:
     """nDCG@10 of legs and fusions, their means, and what is significant."""
     names = sorted(sets)
-    ways = list(next(iter(sets.values()))["ndcg"])
+    ways = sorted(next(iter(sets.values()))["ndcg"], key=lambda way: (way not in hybrid.LEGS, way))
     body = []
     for way in ways:
         values = [sets[name]["ndcg"][way] for name in names]

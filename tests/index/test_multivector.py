@@ -383,3 +383,13 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(bytes(flipped))
         with pytest.raises(FormatError):
             vl.open(path, verify=True)
+
+
+def test_the_limit_is_of_encodings_as_they_are_held() -> None:
+    items = np.random.default_rng(0).standard_normal((40, 4, 16))
+    each = vl.index.FDE(16).output_dim_  # one byte an entry
+    index = vl.index.MultiVector(memory_limit=45 * each).fit(items)
+    assert len(index.copy()) == 40
+    with pytest.raises(CapacityError):
+        index.add(items[:10], ids=range(100, 110))
+    assert len(index) == 40

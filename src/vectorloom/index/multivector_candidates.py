@@ -43,7 +43,9 @@ class CandidateStage:
     """
 
     def __init__(self, encoder: FDE, index: Any, metric: str) -> None:
-        self.encoder = encoder
+        # The limit is one of all encodings as the index holds them, not of a block being encoded.
+        self._limited = encoder
+        self.encoder = FDE(**(encoder.get_params() | {"memory_limit": None}))
         self.index = index
         self.metric = metric
         # Places of true neighbours among candidates, ascending, of so many items.
@@ -68,7 +70,7 @@ class CandidateStage:
         """Refuse what the encodings of `n` items would take beyond the encoder's limit."""
         dtype = str(getattr(self.index, "dtype", "float32"))
         each = {"int8": 1, "uint8": 1, "float16": 2, "bfloat16": 2}.get(dtype, 4)
-        self.encoder.check_room(n, each * self.encoder.output_dim_)
+        self._limited.check_room(n, each * self.encoder.output_dim_)
 
     def _encoded(self, tokens: TokenVectors) -> NDArray[np.float32]:
         return self.encoder.encode_documents(self._normal(tokens, "X"))
@@ -146,7 +148,7 @@ class CandidateStage:
 
     def to_meta(self) -> dict[str, Any]:
         """Return what a file's header keeps beside the index."""
-        return {"encoder": self.encoder.get_params(), "n_calibrated": self.n_calibrated}
+        return {"encoder": self._limited.get_params(), "n_calibrated": self.n_calibrated}
 
     @classmethod
     def opened(
@@ -159,7 +161,7 @@ class CandidateStage:
 
     def copy(self) -> CandidateStage:
         """Return a writable copy."""
-        twin = CandidateStage(self.encoder, self.index.copy(), self.metric)
+        twin = CandidateStage(self._limited, self.index.copy(), self.metric)
         twin.places, twin.n_calibrated = np.array(self.places), self.n_calibrated
         return twin
 
