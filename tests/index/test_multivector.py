@@ -221,7 +221,7 @@ def test_bad_queries_and_numbers_are_refused() -> None:
 
 
 def test_encodings_beyond_the_limit_are_refused_before_they_are_made() -> None:
-    index = vl.index.MultiVector(memory_limit="20 kB")
+    index = vl.index.MultiVector(memory_limit="5 kB")
     with pytest.raises(CapacityError, match="3 encodings of 1,920 dimensions"):
         index.fit([np.ones((2, 3))] * 3, ids=[1, 2, 3])
     assert len(index) == 0
