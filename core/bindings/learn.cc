@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "bindings/bindings.h"
 #include "learn/cooccurrence.h"
+#include "learn/glove.h"
 #include "learn/subwords.h"
 #include "learn/tokenizer.h"
 #include "learn/vocabulary.h"
@@ -276,6 +277,40 @@ nb::tuple cooccurrence_of(const Vector<std::int32_t>& tokens, std::int64_t n_wor
                         owned(std::move(counts.values)));
 }
 
+void bind_glove(nb::module_& m) {
+  nb::class_<GloveTrainer>(m, "GloveTrainer")
+      .def(
+          "__init__",
+          [](GloveTrainer* self, const Vector<std::int64_t>& offsets,
+             const Vector<std::int32_t>& columns, const Vector<float>& values, std::int64_t dim,
+             double x_max, double power, double rate, std::uint64_t seed) {
+            const std::int64_t n = static_cast<std::int64_t>(offsets.shape(0)) - 1;
+            for (const std::int32_t column : view(columns)) {
+              if (column < 0 || column >= n) {
+                throw Error(ErrorKind::kInternal, "GloveTrainer: a column that is not there");
+              }
+            }
+            if (n < 1 || offsets.data()[n] != static_cast<std::int64_t>(columns.shape(0)) ||
+                columns.shape(0) != values.shape(0)) {
+              throw Error(ErrorKind::kInternal, "GloveTrainer: no sparse matrix");
+            }
+            new (self) GloveTrainer(view(offsets), view(columns), view(values),
+                                    {dim, x_max, power, rate, seed});
+          },
+          "offsets"_a, "columns"_a, "values"_a, nb::kw_only(), "dim"_a, "x_max"_a, "power"_a,
+          "rate"_a, "seed"_a)
+      .def(
+          "epoch",
+          [](GloveTrainer& trainer, std::optional<int> n_jobs) {
+            const nb::gil_scoped_release release;
+            return trainer.epoch(n_jobs.value_or(0));
+          },
+          "n_jobs"_a = nb::none())
+      .def(
+          "vectors", [](const GloveTrainer& trainer, Table out) { trainer.vectors(out.data()); },
+          "out"_a);
+}
+
 // One window at a chosen CPU level, for tests: returns the gradients and moves the rows.
 nb::ndarray<nb::numpy, float> window_step(const std::string& name, Table in, Table out,
                                           const std::optional<Vector<float>>& labels,
@@ -315,6 +350,7 @@ void window_bag(const std::string& name, Table rows, float scale, const Vector<f
 
 void bind_learn(nb::module_& m) {
   bind_corpus(m);
+  bind_glove(m);
   m.def("word_subwords", &word_subwords, "words"_a, "min_n"_a, "max_n"_a, "n_buckets"_a);
   m.def("cooccurrence", &cooccurrence_of, "tokens"_a, "n_words"_a, "window"_a, "weight"_a,
         "n_jobs"_a = nb::none());

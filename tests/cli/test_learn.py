@@ -27,7 +27,7 @@ def words(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["learn", "words", *arguments])
 
 
-@pytest.mark.parametrize("method", ["skipgram", "cbow", "fasttext", "pmi-svd"])
+@pytest.mark.parametrize("method", ["skipgram", "cbow", "fasttext", "glove", "pmi-svd"])
 def test_each_method_writes_vectors_that_open(corpus: str, tmp_path: Path, method: str) -> None:
     path = tmp_path / "words.vl"
     result = words(

@@ -21,6 +21,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "skipgram": ("Word2Vec", {"sg": 1}),
     "cbow": ("Word2Vec", {"sg": 0}),
     "fasttext": ("FastText", {}),
+    "glove": ("GloVe", {}),
     "pmi-svd": ("PMISVD", {}),
 }
 
@@ -111,15 +112,15 @@ def _learner(method: str, given: dict[str, Any], seed: int | None) -> WordLearne
     unknown = [key for key in given if key not in known]
     if unknown:
         raise typer.BadParameter(f"--method {method} takes no --{unknown[0].replace('_', '-')}.")
-    if seed is None and name == "PMISVD":
+    if seed is None and name in ("PMISVD", "GloVe"):
         seed = 0
     return kind(**fixed, **given, random_state=seed)  # type: ignore[call-arg]
 
 
 def _fit(model: Any, encoded: EncodedCorpus, checkpoint: Path | None, resume: bool) -> None:
-    if not hasattr(model, "epochs"):
+    if not hasattr(model, "negative"):
         if checkpoint is not None or resume:
-            raise typer.BadParameter("this method has no checkpoints: it counts and is done.")
+            raise typer.BadParameter("checkpoints are for skipgram, cbow and fasttext.")
         model.fit(encoded)
         return
     if resume and checkpoint is None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
     from vectorloom.learn.words.fasttext import FastText
+    from vectorloom.learn.words.glove import GloVe
     from vectorloom.learn.words.keyed_vectors import KeyedVectors
+    from vectorloom.learn.words.phrases import Phrases
     from vectorloom.learn.words.pmi_svd import PMISVD
     from vectorloom.learn.words.queries import UnknownWordError
     from vectorloom.learn.words.retrofit import retrofit
@@ -25,8 +27,10 @@ _LAZY = {
     "Corpus": "vectorloom.learn.corpus",
     "EncodedCorpus": "vectorloom.learn.corpus",
     "FastText": "vectorloom.learn.words.fasttext",
+    "GloVe": "vectorloom.learn.words.glove",
     "KeyedVectors": "vectorloom.learn.words.keyed_vectors",
     "LatentSemantic": "vectorloom.learn.latent_semantic",
+    "Phrases": "vectorloom.learn.words.phrases",
     "PMISVD": "vectorloom.learn.words.pmi_svd",
     "UnknownWordError": "vectorloom.learn.words.queries",
     "Word2Vec": "vectorloom.learn.words.word2vec",
@@ -37,6 +41,7 @@ _LAZY = {
 # Kind of file -> the public name whose module reads it, in its `load_container`.
 _KINDS = {
     "learn.fasttext": "FastText",
+    "learn.glove": "GloVe",
     "learn.keyed_vectors": "KeyedVectors",
     "learn.latent_semantic": "LatentSemantic",
     "learn.pmi_svd": "PMISVD",
@@ -48,8 +53,10 @@ __all__ = [
     "Corpus",
     "EncodedCorpus",
     "FastText",
+    "GloVe",
     "KeyedVectors",
     "LatentSemantic",
+    "Phrases",
     "UnknownWordError",
     "Word2Vec",
     "encode",

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Word learners beside gensim and fastText: words a second of CPU time, and quality.
+
+``python -m benchmarks.learn_words [NAME …]`` reads ``text/corpora/enwiki-core.part*.txt.xz`` and
+``text/words`` below ``$VECTORLOOM_DATA``, trains each method in a process of its own on one thread,
+and writes ``results/learn/<name>.json`` and ``results/learn/words.md``. All learners get the same
+sentences: lower-cased runs of letters, at most 1,000 to a sentence. Time is the CPU time of the
+training alone (`process_time`), since the machine may be shared; counting the vocabulary is left
+out for those that train, and in for `PMISVD`, which does nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import lzma
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import vectorloom as vl
+from benchmarks.machine import describe
+
+EPOCHS, DIM, WINDOW, NEGATIVE, MIN_COUNT, SAMPLE = 5, 100, 5, 5, 5, 1e-4
+SETS = (
+    *("WS-353-ALL", "WS-353-SIM", "WS-353-REL", "MEN-TR-3k", "MTurk-287", "RG-65"),
+    *("SIMLEX-999", "RW-STANFORD", "SemEval17", "YP-130"),
+)
+RESULTS = Path(__file__).parent / "results" / "learn"
+Sentences = list[list[str]]
+Trained = tuple[list[str], NDArray[np.float32], float]
+
+
+def sentences(folder: Path) -> Sentences:
+    """Cut the corpus as every learner gets it."""
+    found = []
+    for path in sorted((folder / "text" / "corpora").glob("enwiki-core.part*.txt.xz")):
+        with lzma.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                words = re.findall(r"[^\W\d_]+", line.lower())
+                found += [words[i : i + 1000] for i in range(0, len(words), 1000)]
+    return found
+
+
+def gensim(found: Sentences, **settings: Any) -> Trained:
+    """gensim's Word2Vec or FastText, one worker."""
+    from gensim import models
+
+    kind = getattr(models, settings.pop("kind", "Word2Vec"))
+    model = kind(
+        vector_size=DIM,
+        window=WINDOW,
+        negative=NEGATIVE,
+        min_count=MIN_COUNT,
+        sample=SAMPLE,
+        epochs=EPOCHS,
+        workers=1,
+        seed=1,
+        **settings,
+    )
+    model.build_vocab(found)
+    began = time.process_time()
+    model.train(found, total_examples=len(found), epochs=EPOCHS)
+    return model.wv.index_to_key, model.wv.vectors, time.process_time() - began
+
+
+def fasttext(found: Sentences, **settings: Any) -> Trained:
+    """fastText on a file of the sentences; its time holds the reading too."""
+    library = importlib.import_module("fasttext")
+
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.writelines(" ".join(words) + "\n" for words in found)
+        file.flush()
+        began = time.process_time()
+        model = library.train_unsupervised(
+            file.name,
+            model="skipgram",
+            dim=DIM,
+            ws=WINDOW,
+            neg=NEGATIVE,
+            minCount=MIN_COUNT,
+            epoch=EPOCHS,
+            thread=1,
+            verbose=0,
+            **settings,
+        )
+        took = time.process_time() - began
+    words = model.get_words()
+    return words, np.stack([model.get_word_vector(word) for word in words]), took
+
+
+def ours(found: Sentences, *, kind: str, **settings: Any) -> Trained:
+    """One of our learners on one thread."""
+    encoded = vl.learn.Corpus(found).encode(min_count=MIN_COUNT)
+    model = getattr(vl.learn, kind)(n_jobs=1, **{"vector_size": DIM, **settings})
+    began = time.process_time()
+    model.fit(encoded)
+    return model.index_to_key, model.vectors_, time.process_time() - began
+
+
+METHODS: dict[str, tuple[Callable[..., Trained], dict[str, Any]]] = {
+    "gensim skip-gram": (gensim, {"sg": 1}),
+    "gensim CBOW": (gensim, {"sg": 0}),
+    "gensim subwords": (gensim, {"kind": "FastText", "sg": 1}),
+    "fastText skip-gram": (fasttext, {"minn": 0, "maxn": 0}),
+    "fastText subwords": (fasttext, {"minn": 3, "maxn": 6}),
+    "Word2Vec": (ours, {"kind": "Word2Vec"}),
+    "Word2Vec, seeded": (ours, {"kind": "Word2Vec", "random_state": 1}),
+    "Word2Vec CBOW": (ours, {"kind": "Word2Vec", "sg": 0}),
+    "FastText": (ours, {"kind": "FastText"}),
+    "FastText, seeded": (ours, {"kind": "FastText", "random_state": 1}),
+    "PMISVD": (ours, {"kind": "PMISVD"}),
+    "PMISVD, 300 dimensions": (ours, {"kind": "PMISVD", "vector_size": 300}),
+}
+
+
+def quality(words: list[str], vectors: NDArray[np.float32], folder: Path) -> dict[str, float]:
+    """Spearman on each similarity set, their mean, and the share of analogies solved."""
+    from vectorloom.measure import analogies, read_analogies, read_word_pairs, word_similarity
+
+    found = {}
+    for name in SETS:
+        pairs = read_word_pairs(folder / "text" / "words" / "similarity" / f"EN-{name}.tsv")
+        found[name] = round(float(word_similarity(words, vectors, pairs).value), 4)
+    found["mean"] = round(float(np.mean(list(found.values()))), 4)
+    questions = read_analogies(folder / "text" / "words" / "analogy" / "questions-words.txt")
+    # Among the most frequent words, as is the custom.
+    asked = analogies(words[:30_000], vectors[:30_000], questions)
+    found["analogies"] = round(asked.share, 4)
+    return found
+
+
+def run_one(name: str, folder: Path) -> None:
+    """Train and judge one method in this process; write its row."""
+    train, settings = METHODS[name]
+    found = sentences(folder)
+    n_tokens = sum(map(len, found))
+    words, vectors, seconds = train(found, **settings)
+    package = {gensim: "gensim", fasttext: "fasttext", ours: "vectorloom"}[train]
+    epochs = 1 if settings.get("kind") == "PMISVD" else EPOCHS
+    row = {
+        "name": name,
+        "version": vl.__version__ if train is ours else version(package),
+        "tokens": n_tokens,
+        "epochs": epochs,
+        "cpu_s": round(seconds, 2),
+        "words_per_s": round(n_tokens * epochs / seconds),
+        "vocabulary": len(words),
+        "quality": quality(words, vectors, folder),
+        "machine": describe(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{_slug(name)}.json").write_text(json.dumps(row, indent=1, sort_keys=True) + "\n")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
+
+
+def table() -> str:
+    """Return the rows that there are, in the order of the methods, as Markdown."""
+    shown = ("mean", "WS-353-ALL", "MEN-TR-3k", "SIMLEX-999", "RW-STANFORD", "analogies")
+    lines = [
+        "| method | CPU s | words/s | " + " | ".join(shown) + " |",
+        "| --- " * (len(shown) + 3) + "|",
+    ]
+    for name in METHODS:
+        path = RESULTS / f"{_slug(name)}.json"
+        if not path.exists():
+            continue
+        row = json.loads(path.read_text())
+        speed = f"{row['words_per_s'] / 1e3:,.0f} k"
+        cells = [f"{row['quality'][column]:.3f}" for column in shown]
+        lines.append(f"| {name} | {row['cpu_s']:.0f} | {speed} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(names: list[str]) -> None:
+    """Run the methods of these names, all by default, each in a process of its own."""
+    folder = Path(os.environ["VECTORLOOM_DATA"])
+    if names[:1] == ["--one"]:
+        run_one(names[1], folder)
+        return
+    forced = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for name in names or METHODS:
+        command = [sys.executable, "-m", "benchmarks.learn_words", "--one", name]
+        subprocess.run(command, check=False, env=forced)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "words.md").write_text(table())
+    print(table())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
