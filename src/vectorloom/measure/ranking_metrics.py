@@ -102,7 +102,7 @@ def judge(
     value = {grade: gain(grade) if grade > 0 else 0.0 for grade in {*grades.values(), UNJUDGED}}
     return Judged(
         grades=found,
-        gains=np.array([value[max(grades.get(d, UNJUDGED), UNJUDGED)] for d in ranking]),
+        gains=np.array([value[grade] for grade in found.tolist()], dtype=np.float64),
         ideal=np.sort([value[grade] for grade in grades.values()])[::-1],
         relevant=found >= level,
         n_relevant=sum(grade >= level for grade in grades.values()),
