@@ -92,6 +92,7 @@ import vectorloom as vl
 import vectorloom.tune.recipe, vectorloom.tune.search
 assert callable(vl.tune)
 assert "recall" in inspect.signature(vl.tune).parameters
+assert "time_limit : float" in inspect.getdoc(vl.tune)
 assert vl.tune.Recipe is vl.Recipe
 """
     subprocess.run([sys.executable, "-c", code], check=True)

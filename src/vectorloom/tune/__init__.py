@@ -31,13 +31,18 @@ _LAZY: dict[str, str] = {
 __all__ = ["Pipeline", "Plan", "Recipe", "UnmetGoalsError"]
 
 
-class _Room(types.ModuleType):
-    """A module that is called: whichever part of it is imported first, `vl.tune` stays callable."""
-
+class _Room(types.ModuleType):  # its __doc__ is that of what is called
+    # Whichever part of the room is imported first, `vl.tune` is this module, and can be called.
     def __call__(self, *args: Any, **kwargs: Any) -> Plan:
         from vectorloom.tune.search import tune
 
         return tune(*args, **kwargs)
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        from vectorloom.tune.search import tune
+
+        return tune.__doc__
 
     @property
     def __signature__(self) -> inspect.Signature:
