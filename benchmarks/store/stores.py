@@ -138,7 +138,11 @@ class Chroma(Store):
         self.c = self._client().get_collection("test")
 
     def set(self, setting: Any) -> None:
+        from chromadb.api.shared_system_client import SharedSystemClient
+
         self.c.modify(configuration={"hnsw": {"ef_search": setting}})
+        SharedSystemClient.clear_system_cache()  # an open index keeps the setting it began with
+        self.open()
 
     def query(self, vector: Any, tag: int | None) -> list[int]:
         where = None if tag is None else {"tag": tag}
