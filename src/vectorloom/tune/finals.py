@@ -23,6 +23,8 @@ BRUTE_FORCE = "float32 | scan"
 _BESIDE = (-4, -2, -1, 1, 2)
 #: Steps further up that are tried where held-out queries do not confirm the choice.
 _MORE_STEPS = 4
+#: Recipes built on all rows where none meets the goals.
+_MOST_TRIED = 8
 #: Calls timed for a point that only shows the curve.
 _FEW_CALLS = 40
 
@@ -126,7 +128,9 @@ def _needless(
     if not clock.allows(1.2 * point.build_s + 2.0):
         return f"{NO_TIME} for a build of about {point.build_s:.0f} s"
     if finals.best is None:
-        return ""
+        return (
+            "" if finals.n_built < _MOST_TRIED else "others came nearer to the goals by the sample"
+        )
     if finals.n_built >= n_finalists:
         return "others were predicted to be better"
     return ""
