@@ -84,7 +84,7 @@ def classes(rng) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_probes_learn_more_from_more_rows(classes) -> None:
-    found = measure.probe(*classes, shots=(1, 8, 0))
+    found = measure.probe(*classes, shots=(1, 8, 0), draws=2)
     for kind in ("linear", "knn", "mixed"):
         first, _, last = found.accuracy[kind]
         assert first < last

@@ -164,11 +164,13 @@ def critical_dimension(
 
     def solves(dim: int) -> bool:
         best = 0.0
-        for start in range(check_count("restarts", restarts)):
-            found = free_vectors(matrix, dim, steps=steps, random_state=random_state + start)
-            best = max(best, found.solved)
-            if best == 1.0:
-                break
+        with progress(f"free vectors of {dim} dimensions", total=restarts, unit="starts") as bar:
+            for start in range(check_count("restarts", restarts)):
+                found = free_vectors(matrix, dim, steps=steps, random_state=random_state + start)
+                best = max(best, found.solved)
+                bar.advance(solved=best)
+                if best == 1.0:
+                    break
         tried[dim] = best
         return best == 1.0
 

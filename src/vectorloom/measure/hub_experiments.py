@@ -23,6 +23,7 @@ from vectorloom.measure.hub_vectors import Centring, FNorm
 from vectorloom.measure.hubs import Hubness, hubness_of, k_occurrence
 from vectorloom.measure.result import Result
 from vectorloom.measure.rows import sampled, unit_rows
+from vectorloom.progress import progress
 from vectorloom.select.neighbours import nearest_rows
 from vectorloom.vectors import as_dense
 
@@ -210,16 +211,18 @@ def hub_trials(
     part = unit_rows(part) if metric == "cosine" else part
     codes = None if labels is None else _codes(labels, len(rows))[at]
     found = []
-    for name, (vectors, distances) in zip(["none", *tries], [("", ""), *steps], strict=True):
-        near = _neighbours(part, vectors, distances, k, metric, n_jobs)
-        found.append(
-            HubTrial(
-                name=name,
-                hubness=hubness_of(k_occurrence(near, len(part)), k, at),
-                error=float("nan") if codes is None else vote_error(near, codes),
-                any_index=not distances,
+    with progress("reductions of hubness", total=len(steps) + 1, unit="trials") as bar:
+        for name, (vectors, distances) in zip(["none", *tries], [("", ""), *steps], strict=True):
+            near = _neighbours(part, vectors, distances, k, metric, n_jobs)
+            found.append(
+                HubTrial(
+                    name=name,
+                    hubness=hubness_of(k_occurrence(near, len(part)), k, at),
+                    error=float("nan") if codes is None else vote_error(near, codes),
+                    any_index=not distances,
+                )
             )
-        )
+            bar.advance()
     return HubTrials(trials=tuple(found), k=k, n_rows=len(rows), n_measured=len(at))
 
 

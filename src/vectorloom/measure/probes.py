@@ -21,6 +21,7 @@ from vectorloom.estimator import check_choice, check_count
 from vectorloom.io.pages import Chart
 from vectorloom.measure.result import Result
 from vectorloom.measure.rows import Z95, directions
+from vectorloom.progress import progress
 from vectorloom.vectors import as_dense
 
 Floats = NDArray[np.float32]
@@ -184,12 +185,14 @@ def probe(
                 f"{fewest}. Give fewer, or 0 for all."
             )
     found: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
-    for s in shots:
-        parts = [_drawn(y, s, rng) for _ in range(1 if s == 0 else draws)]
-        for kind in kinds:
-            found[kind].append(
-                [_accuracy(kind, train[p], y[p], held, truth, n_classes, k) for p in parts]
-            )
+    with progress("probing", total=len(shots) * len(kinds), unit="settings") as bar:
+        for s in shots:
+            parts = [_drawn(y, s, rng) for _ in range(1 if s == 0 else draws)]
+            for kind in kinds:
+                found[kind].append(
+                    [_accuracy(kind, train[p], y[p], held, truth, n_classes, k) for p in parts]
+                )
+                bar.advance()
     return Probe(
         shots=tuple(shots),
         accuracy={kind: np.array([np.mean(v) for v in lists]) for kind, lists in found.items()},

@@ -22,6 +22,7 @@ from vectorloom.io.pages import Chart
 from vectorloom.measure.neighbourhoods import agreement_of
 from vectorloom.measure.result import Result
 from vectorloom.measure.rows import Z95, directions, sampled, unit_rows
+from vectorloom.progress import progress
 from vectorloom.select.neighbours import nearest_others
 from vectorloom.vectors import as_dense
 
@@ -199,10 +200,14 @@ def redundancy(
         "reduced": _turned(part, metric),
     }
     quality, error = {}, {}
-    for way, form in forms.items():
-        found = [measure(np.ascontiguousarray(form[:, :d]), jobs) for d in kept]
-        quality[way] = np.array([value for value, _ in found])
-        error[way] = np.array([half for _, half in found])
+    with progress("fewer dimensions", total=len(forms) * len(kept), unit="settings") as bar:
+        for way, form in forms.items():
+            found = []
+            for d in kept:
+                found.append(measure(np.ascontiguousarray(form[:, :d]), jobs))
+                bar.advance()
+            quality[way] = np.array([value for value, _ in found])
+            error[way] = np.array([half for _, half in found])
     return Redundancy(
         dims=kept,
         quality=quality,
