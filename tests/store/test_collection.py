@@ -301,6 +301,20 @@ def test_payloads_come_back_as_they_went_in(folder):
         assert c.count({"$id": {"$in": [1, 3, 9]}}) == 2
 
 
+def test_payloads_are_replaced_and_vectors_stay(folder):
+    x = vectors(3)
+    with vl.collection(folder, DIM, index=["n"]) as c:
+        c.upsert([1, 2, 3], x, payloads=[{"n": 1}, {"n": 2}, None])
+        c.optimize()
+        c.set_payloads([3, 1], [{"n": 30}, None])
+        assert c.get([1, 2, 3]).payloads == [None, {"n": 2}, {"n": 30}]
+        assert c.search(x[2], k=1, where={"n": 30}).ids.tolist() == [[3]]
+        with pytest.raises(ParameterError, match="nothing was changed"):
+            c.set_payloads([2, 9], [{"n": 0}, {"n": 0}])
+        assert c.get([2]).payloads == [{"n": 2}]
+        np.testing.assert_array_equal(c.get([1, 2, 3]).vectors, x)
+
+
 def test_indexes_can_be_added_to_a_collection_that_is_there(folder):
     with vl.collection(folder, DIM) as c:
         c.upsert(range(9), vectors(9), payloads=[{"a": {"b": i}} for i in range(9)])

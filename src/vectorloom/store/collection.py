@@ -20,7 +20,7 @@ from vectorloom.progress import progress
 from vectorloom.store import moving, reading, snapshots, upkeep, writing
 from vectorloom.store.encoder import Encoder
 from vectorloom.store.engine import Engine
-from vectorloom.store.points import PointHits, Points, checked_ids
+from vectorloom.store.points import PointHits, Points, checked_ids, packed_payloads
 from vectorloom.store.schema import Schema
 from vectorloom.store.view import Effort
 from vectorloom.store.words import Words
@@ -192,6 +192,26 @@ class Collection:
             writing.store_batch(self._engine, batch)
             self._wrote()
         return len(batch.ids)
+
+    def set_payloads(self, ids: Any, payloads: Sequence[Mapping[str, Any] | None]) -> None:
+        """Replace the payloads of points that are there, and leave vectors and texts.
+
+        Parameters
+        ----------
+        ids : array-like of shape (n,), int64 or str
+        payloads : list of mapping or None
+
+        Raises
+        ------
+        ParameterError, ShapeError
+            An id that is not there, or a payload that cannot be stored; nothing is changed.
+        """
+        view = self._require_writable()
+        listed = checked_ids(ids, None, view.id_type)
+        packed = packed_payloads(payloads, len(listed))
+        if len(listed):
+            writing.replace_payloads(self._engine, listed, packed)
+            self._wrote()
 
     def delete(
         self, ids: Any = None, *, where: Mapping[str, Any] | None = None, missing: str = "ignore"

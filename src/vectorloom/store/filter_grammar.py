@@ -139,8 +139,8 @@ class _Parser:
     def expression(self, where: Any, depth: int) -> Node:
         if not isinstance(where, Mapping):
             raise ParameterError(
-                "a filter must be a mapping such as {'year': {'$gte': 1990}}; got "
-                f"{where!r:.80}."
+                "a filter must be a mapping such as {'year': {'$gte': 1990}} or, for ids, "
+                f"{{'$id': {{'$in': […]}}}}; got {where!r:.80}."
             )
         self._check_depth(depth)
         parts = [self._entry(key, value, depth) for key, value in where.items()]

@@ -136,6 +136,25 @@ def _store_vectors(engine: Engine, db: sqlite3.Connection, batch: Batch, first: 
         )
 
 
+def replace_payloads(engine: Engine, ids: NDArray[Any], packed: list[str | None]) -> None:
+    """Give points other payloads; their rows, and so their vectors, stay.
+
+    Raises
+    ------
+    ParameterError
+        Some are not there; nothing is changed.
+    """
+    with engine.commit() as db:
+        pairs = list(zip(packed, ids.tolist(), strict=True))
+        changed = db.executemany("UPDATE points SET payload = ? WHERE id = ?", pairs).rowcount
+        if changed < len(pairs):
+            raise ParameterError(
+                f"{len(pairs) - changed} of {len(pairs)} ids are not in this collection; nothing "
+                "was changed. Use upsert to store new points."
+            )
+        db.execute("UPDATE state SET version = version + 1")
+
+
 def delete_ids(engine: Engine, ids: NDArray[Any], missing: str) -> int:
     """Remove points; return how many.
 
