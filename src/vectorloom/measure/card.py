@@ -290,7 +290,7 @@ def report(
     if rows.shape[1] < 2:
         raise ShapeError("X must have at least two columns for a report; got one.")
     asked = None if queries is None else as_dense(queries, name="queries", dim=rows.shape[1])
-    earlier = None if before is None else as_dense(before, name="before", dim=rows.shape[1])
+    earlier = None if before is None else _earlier(before, rows.shape[1], metric)
     with progress("lengths and copies", total=len(rows), unit="rows") as bar:
         lengths, marks, constant = _scan(rows, bar)
     first = np.unique(marks, return_index=True)[1]
@@ -343,7 +343,7 @@ def report(
         ),
         drift=None
         if earlier is None
-        else drift(_not_zero(earlier, metric), part, metric=metric, random_state=random_state),
+        else drift(earlier, part, metric=metric, random_state=random_state),
         metric=metric,
         seconds=0.0,
         findings=(),
@@ -427,5 +427,12 @@ def _judged(
     )
 
 
-def _not_zero(rows: Floats, metric: str) -> Floats:
-    return rows[rows.any(axis=1)] if metric == "cosine" else rows
+def _earlier(before: Any, dim: int, metric: str) -> Floats:
+    rows = as_dense(before, name="before", dim=dim)
+    if metric == "cosine":
+        rows = rows[rows.any(axis=1)]
+    if len(rows) < _FEWEST // 2:
+        raise ShapeError(
+            f"before has {len(rows)} rows that are not zero; drift needs {_FEWEST // 2}."
+        )
+    return rows
