@@ -112,7 +112,7 @@ def environment(method: Method) -> dict[str, str]:
     clean = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("VECTORLOOM_", "OMP_", "KMP_", "GOMP_"))
+        if not key.startswith(("VECTORLOOM_", "OMP_", "KMP_", "GOMP_")) or key == "VECTORLOOM_DATA"
     }
     clean.update(dict.fromkeys(THREAD_VARIABLES, str(method.threads)))
     clean["PYTHONWARNINGS"] = "ignore"

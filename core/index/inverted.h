@@ -7,7 +7,7 @@
 // 255. A search gives each pair (t, v) of its query a whole number of *units*, ceil(q_t step_t v /
 // unit), the unit such that all its terms together stay below 2^16, and adds them up. The sum u of
 // a row is then an upper bound, too high by at most E = sum over t of (ceil(q_t step_t / unit) +
-// 1):
+// 2):
 //
 //   u - E  <=  score / unit  <=  u
 //

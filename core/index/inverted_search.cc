@@ -27,7 +27,6 @@ struct Cursor {
   const std::uint8_t* values;
   const std::uint32_t* marks;
   std::int64_t n;             // postings
-  double scale;               // units of a step
   std::uint8_t least;         // smaller values are left out
   std::int64_t first, count;  // in the window
   std::int32_t here;          // units of the largest value in the window
@@ -89,7 +88,7 @@ class Walk {
       if (n == 0) continue;
       const double scale =
           static_cast<double>(q.weights[i]) * static_cast<double>(postings_.steps[t]) / unit_;
-      error_ += static_cast<std::int32_t>(std::ceil(scale)) + 1;
+      error_ += static_cast<std::int32_t>(std::ceil(scale)) + 2;
       if (scale * 255.0 < least) continue;
       total_ += n;
       if (postings_.marked[t] < 0) {
@@ -107,15 +106,19 @@ class Walk {
     return true;
   }
 
-  static std::uint16_t units_of(double scale, int value) {
-    // The product may be rounded down; the bound is not.
-    return static_cast<std::uint16_t>(std::ceil(scale * value * (1.0 + 0x1p-50)));
+  // scale in 16 binary places, rounded up: units of a step. Together all terms stay below 2^16.
+  static std::uint32_t slope_of(double scale) {
+    return static_cast<std::uint32_t>(std::ceil(scale * 65536.0 * (1.0 + 0x1p-50)));
+  }
+  static std::uint16_t units_of(std::uint32_t slope, std::uint32_t value) {
+    return static_cast<std::uint16_t>((slope * value + 0xFFFFu) >> 16);
   }
 
   void open_loose(std::size_t t, double scale) {
+    const std::uint32_t slope = slope_of(scale);
     for (std::int64_t p = postings_.starts[t]; p < postings_.starts[t + 1]; ++p) {
       loose_.push_back(
-          {static_cast<std::uint32_t>(postings_.row(p)), units_of(scale, postings_.values[p])});
+          {static_cast<std::uint32_t>(postings_.row(p)), units_of(slope, postings_.values[p])});
     }
   }
 
@@ -127,9 +130,9 @@ class Walk {
     c.values = postings_.values + first;
     c.n = postings_.starts[t + 1] - first;
     c.marks = postings_.marks + postings_.marked[t] * (postings_.n_windows() + 1);
-    c.scale = scale;
     c.least = static_cast<std::uint8_t>(std::clamp(std::ceil(least / scale), 1.0, 255.0));
-    for (int v = c.least; v < 256; ++v) c.units[v] = units_of(scale, v);
+    const std::uint32_t slope = slope_of(scale);
+    for (std::uint32_t v = 0; v < 256; ++v) c.units[v] = units_of(slope, v);
   }
 
   // Lists with postings in the window, smallest bound first; returns the sum of the bounds.
@@ -137,6 +140,7 @@ class Walk {
     here_.clear();
     std::int32_t total = 0;
     for (Cursor& c : cursors_) {
+      if (w + 1 < postings_.n_windows()) fetch(c, c.marks[w + 1], c.marks[w + 2]);
       c.first = c.marks[w];
       c.count = c.marks[w + 1] - c.first;
       if (c.count == 0 || c.values[c.first] < c.least) continue;
@@ -145,6 +149,13 @@ class Walk {
       total += c.here;
     }
     return total;
+  }
+
+  // Parts of lists are too short for the hardware to see what comes next.
+  static void fetch(const Cursor& c, std::int64_t first, std::int64_t last) {
+    last = std::min(last, first + 256);
+    for (std::int64_t i = first; i < last; i += 32) __builtin_prefetch(c.low + i);
+    for (std::int64_t i = first; i < last; i += 64) __builtin_prefetch(c.values + i);
   }
 
   void window(std::int64_t w) {
@@ -216,10 +227,22 @@ class Walk {
                                    [&c](std::uint8_t v) { return v >= c.least; }) -
               values;
     }
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::uint16_t& sum = sums[low[i] & (kWindow - 1)];
-      sum = static_cast<std::uint16_t>(sum + c.units[values[i]]);
+    const auto add_one = [&](std::uint64_t row, std::uint64_t value) {
+      std::uint16_t& sum = sums[row & (kWindow - 1)];
+      sum = static_cast<std::uint16_t>(sum + c.units[value & 0xFF]);
+    };
+    std::int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {  // one load for four rows, one for four values
+      std::uint64_t rows;
+      std::uint32_t four;
+      std::memcpy(&rows, low + i, sizeof rows);
+      std::memcpy(&four, values + i, sizeof four);
+      add_one(rows, four);
+      add_one(rows >> 16, four >> 8);
+      add_one(rows >> 32, four >> 16);
+      add_one(rows >> 48, four >> 24);
     }
+    for (; i < count; ++i) add_one(low[i], values[i]);
   }
 
   // Places that may matter, those that the filter excludes left out.
