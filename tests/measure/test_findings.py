@@ -4,12 +4,24 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import vectorloom as vl
 from vectorloom.errors import ParameterError, ShapeError
+from vectorloom.measure.chart import (
+    HEIGHT,
+    WIDTH,
+    Bar,
+    Line,
+    bar_chart,
+    distribution_chart,
+    line_chart,
+)
 from vectorloom.measure.hub_experiments import vote_error
 from vectorloom.measure.nearby import nearby, share_interval
 from vectorloom.measure.query_distance import above
@@ -237,3 +249,49 @@ def test_judged_documents_are_in_the_sample(rng) -> None:
         measure.judged_trials(X, X[:10], {"other": {"x": 1}})
     with pytest.raises(ParameterError, match="none were given"):
         measure.report(X, qrels=qrels)
+
+
+def test_exact_measures_at_all_rows_and_the_sample_holds_it(topics) -> None:
+    x = topics.copy()
+    x[:150] = x[150:300] * 2 + 1e-4
+    whole = measure.report(x, exact=True)
+    assert whole.near.n_measured == len(whole.near.nearest) == 1200
+    assert len(whole.hubness.rows) == 1200
+    part = measure.near_copies(x, sample=400)
+    assert part.low <= whole.near.share <= part.high
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5000), st.floats(0, 1))
+def test_intervals_of_shares_hold_the_share_and_shrink(n: int, part: float) -> None:
+    hits = round(part * n)
+    low, high = share_interval(hits, n)
+    assert 0.0 <= low <= hits / n <= high <= 1.0
+    narrower = share_interval(10 * hits, 10 * n)
+    assert narrower[1] - narrower[0] < high - low
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(-5, 5), min_size=1, max_size=30), st.lists(st.integers(-5, 5), min_size=1)
+)
+def test_auc_of_two_lists_and_of_the_lists_exchanged_sum_to_one(a: list[int], b: list[int]) -> None:
+    there = above(np.array(a, float), np.array(b, float))[0]
+    back = above(np.array(b, float), np.array(a, float))[0]
+    assert there + back == pytest.approx(1.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 400), st.integers(0, 10**6))
+def test_pictures_stay_within_their_frame_whatever_the_numbers(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.standard_cauchy(n) * 10.0 ** rng.integers(-8, 9)
+    svg = distribution_chart("t", [("a", values), ("b", values[:1])], x_label="x").svg
+    svg += line_chart("t", [Line("a", range(1, n + 1), values)], x_label="x", log_x=True).svg
+    svg += bar_chart("t", [Bar("a", abs(float(v))) for v in values[:9]], x_label="x").svg
+    assert "nan" not in svg
+    assert "inf" not in svg
+    for path in re.findall(r' d="M([^"]*)"', svg):
+        for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path):
+            assert -1 <= float(x) <= WIDTH + 1
+            assert -1 <= float(y) <= HEIGHT + 1
