@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Neighbours of a sample of rows among all rows: one pass, in blocks, over what may be a file.
 
-Distances are lengths: for cosine those of rows of length 1, sqrt(2 - 2 cos). Copies of a row and
-rows of length 0 are no neighbours.
+Distances are lengths: for cosine those of rows of length 1, sqrt(2 - 2 cos). Rows of length 0 have
+no direction and are refused then; `among` leaves them out, and copies too.
 """
 
 from __future__ import annotations
