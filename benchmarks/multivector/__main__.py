@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of late interaction and hybrid retrieval.
 
-``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]``
-measures exact, muvera, smaller or hybrid on collections below ``$VECTORLOOM_TOKENS``
-(``make_tokens``) and ``$VECTORLOOM_DATA``, one thread (set OMP_NUM_THREADS=1). Each set's result
-replaces that of an earlier run in ``results/multivector-WHAT.json``, and the table beside it is
-written anew. Times are CPU time of one thread, the least of some rounds in turns. ``--plaid`` names
-the Python of an environment with fast-plaid, which muvera then runs on the same vectors.
+``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]`` with
+WHAT one of exact, muvera, smaller and hybrid measures collections below ``$VECTORLOOM_TOKENS``
+(``make_tokens``) and ``$VECTORLOOM_DATA`` on one thread (set OMP_NUM_THREADS=1). Each set's result
+replaces that of an earlier run in ``results/multivector-WHAT.json`` (``--out`` names another
+folder), and the table beside it is written anew. Times are CPU time of one thread, the least of
+some rounds in turns. ``--plaid`` names the Python of an environment with fast-plaid, which muvera
+then runs on the same vectors.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--plaid")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     for name in chosen.sets:
         collection = load(name, chosen.queries)
@@ -52,7 +54,7 @@ def main() -> None:
             result = smaller.measure(collection)
         else:
             result = hybrid.measure(collection)
-        keep(chosen.what, result)
+        keep(chosen.what, result, chosen.out)
 
 
 def run_plaid(python: str, name: str, n_queries: int) -> dict[str, Any]:
@@ -70,9 +72,9 @@ def run_plaid(python: str, name: str, n_queries: int) -> dict[str, Any]:
     return found
 
 
-def keep(what: str, result: dict[str, Any]) -> None:
+def keep(what: str, result: dict[str, Any], out: Path = RESULTS) -> None:
     """Add one result to the file of its kind and write the table."""
-    path = RESULTS / f"multivector-{what}.json"
+    path = out / f"multivector-{what}.json"
     held: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"sets": {}}
     held["sets"][result["set"]] = result | {"machine": describe()}
     path.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n")
