@@ -19,6 +19,7 @@ from benchmarks.multivector.tokens import Collection, cpu_seconds, overlap
 
 BLOCK_VECTORS = 4096
 K = 10
+WAYS = ("vectorloom", "numpy float32", "torch float32", "torch bfloat16")
 
 
 def blocks(collection: Collection) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
