@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -165,12 +167,33 @@ def hybrid_table(sets: dict[str, Any]) -> list[str]:
         body.append([way, *marked, f"{sum(values) / len(values):.4f}"])
     lines = rows_of(["nDCG@10", *names, "mean"], body)
     note = "+ and -: better or worse than the set's best leg with p < 0.05 (paired randomization)."
-    lines += ["", note, ""]
+    lines += ["", note, "", *over_all(sets), ""]
     for name in names:
         lines += [f"## {name}: against {sets[name]['best_leg']}", ""]
         lines += rows_of(["way", "difference"], map(list, sets[name]["against_best_leg"].items()))
         lines += [""]
     return lines
+
+
+def over_all(sets: dict[str, Any]) -> list[str]:
+    """The mean over sets of a way's difference from each set's best leg, with its error.
+
+    The error is that of a mean of independent sets, each known from its bootstrap interval.
+    """
+    body = []
+    for way in sorted(next(iter(sets.values()))["against_best_leg"]):
+        numbers = [
+            [float(x) for x in re.findall(r"[+-]\d\.\d+", result["against_best_leg"][way])[:3]]
+            for result in sets.values()
+        ]
+        mean = sum(each[0] for each in numbers) / len(numbers)
+        error = math.sqrt(sum(((high - low) / 3.92) ** 2 for _, low, high in numbers)) / len(
+            numbers
+        )
+        p_value = math.erfc(abs(mean) / error / math.sqrt(2))
+        body.append([way, f"{mean:+.4f} ± {1.96 * error:.4f}", f"{p_value:.3f}"])
+    head = ["against the best leg of each set", "mean difference, 95 %", "p"]
+    return rows_of(head, body)
 
 
 def mark(result: dict[str, Any], way: str) -> str:
