@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import FormatError, ParameterError, VectorloomError
-from vectorloom.estimator import check_count, check_jobs
+from vectorloom.estimator import check_count
 from vectorloom.index.answer import Found, for_each_mask
 from vectorloom.index.filters import Mask, position_masks
 from vectorloom.index.hits import Hits, pad_hits
@@ -251,8 +251,3 @@ def _part(queries: SparseRows, part: slice) -> SparseRows:
     return SparseRows(
         starts - starts[0], queries.terms[values], queries.weights[values], queries.n_terms
     )
-
-
-def n_jobs_of(index: SparseIndex) -> int | None:
-    """Return the threads of an index, checked."""
-    return check_jobs(index.n_jobs)
