@@ -383,3 +383,18 @@ def test_comparisons_draw_themselves_and_are_plain_data(rng) -> None:
         assert one.plot().svg.startswith("<svg")
         assert "nan" not in one.plot().svg
         assert isinstance(one.to_dict(), dict)
+
+
+def test_ricci_flow_cuts_what_distance_alone_would_not(rng) -> None:
+    groups = np.repeat(np.arange(3), 40)
+    X = 7.0 * np.eye(3)[groups] + rng.standard_normal((120, 3))
+    X[[0, 40, 80]] = [[2.4, 2.4, 2.2], [2.3, 2.4, 2.4], [2.4, 2.2, 2.4]]  # in the middle: bridges
+    found = measure.ricci_communities(X, 6, metric="l2")
+    pure = [len(set(groups[found.labels == label].tolist())) == 1 for label in range(3)]
+    assert all(pure)
+    assert found.modularity > 0.4
+    assert (np.diff(np.bincount(found.labels)) <= 0).all()
+    even = measure.ricci_communities(rng.uniform(0, 1, (120, 3)), 6, metric="l2")
+    assert even.modularity < found.modularity
+    with pytest.raises(ShapeError, match="needs more"):
+        measure.ricci_communities(X[:5], 8)
