@@ -68,6 +68,7 @@ def run(python: str, job: dict[str, Any], home: Path) -> dict[str, Any]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"),
                             str(job["jobs"]))  # fmt: skip
     own = os.environ | threads | {"VECTORLOOM_PROGRESS": "off"}
+    own.pop("PYTHONDONTWRITEBYTECODE", None)  # opening is timed with its imports
     if python != sys.executable:
         own.pop("PYTHONPATH", None)  # it is this interpreter's
     done = subprocess.run(
