@@ -33,6 +33,12 @@ def test_from_one_size_the_law_alone_decides() -> None:
     assert laws.seconds_at("graph", [1024], [1e-3], 1024**2) == pytest.approx(2e-3)
 
 
+def test_what_a_call_takes_anyway_does_not_grow() -> None:
+    for kind, times in (("scan", 8), ("ivf", 8**0.5), ("graph", 13 / 10)):
+        got = laws.seconds_at(kind, [1024], [1e-4], 8192, fixed=4e-5)
+        assert got == pytest.approx(4e-5 + 6e-5 * times)
+
+
 @given(st.lists(st.floats(1e-6, 1e-2), min_size=2, max_size=2), st.sampled_from(["scan", "graph"]))
 def test_more_rows_never_take_less_time(seconds: list[float], kind: str) -> None:
     near = laws.seconds_at(kind, SIZES[:2], seconds, 100_000)

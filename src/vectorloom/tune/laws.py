@@ -7,7 +7,7 @@
     bytes = a + b n,   build = a n^g with g from 1 to 1.5,   logit(quality) = a + b log2 n, b <= 0
 
 Lines are fitted to two sizes or more by least squares; from one size the exponents are those of the
-law alone.
+law alone, above what a call takes among no rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _BUILD = (1.0, 1.5, 1.15)
 _SURE = 1e-4
 
 
-def seconds_at(kind: str, sizes: Sequence[int], seconds: Sequence[float], n: int) -> float:
+def seconds_at(
+    kind: str, sizes: Sequence[int], seconds: Sequence[float], n: int, fixed: float = 0.0
+) -> float:
     """Return the seconds of a call among `n` rows.
 
     Parameters
@@ -32,6 +34,8 @@ def seconds_at(kind: str, sizes: Sequence[int], seconds: Sequence[float], n: int
         Rows that were searched.
     seconds : sequence of float
     n : int
+    fixed : float, default=0.0
+        Seconds that a call takes among no rows; counts where there is one size alone.
 
     Returns
     -------
@@ -43,9 +47,14 @@ def seconds_at(kind: str, sizes: Sequence[int], seconds: Sequence[float], n: int
     0.011
     >>> seconds_at("ivf", [1000], [0.001], 4000)
     0.002
+    >>> seconds_at("ivf", [1000], [0.001], 4000, fixed=0.0002)
+    0.0018
     >>> round(seconds_at("graph", [1024, 4096], [0.010, 0.012], 16384), 6)
     0.014
     """
+    if len(sizes) == 1 and fixed > 0.0:
+        grown = max(seconds[0] - fixed, 0.1 * seconds[0])
+        return min(fixed, 0.9 * seconds[0]) + seconds_at(kind, sizes, [grown], n)
     if kind == "ivf":
         return _power(sizes, seconds, n, _IVF)
     grows = np.asarray(sizes, float) if kind == "scan" else np.log2(np.asarray(sizes, float))
@@ -66,7 +75,7 @@ def bytes_at(sizes: Sequence[int], held: Sequence[int], n: int) -> int:
     """
     if len(sizes) == 1:
         return int(held[0] * n / sizes[0])
-    return int(_line(np.asarray(sizes, float), np.asarray(held, float), float(n)))
+    return round(_line(np.asarray(sizes, float), np.asarray(held, float), float(n)))
 
 
 def build_at(sizes: Sequence[int], seconds: Sequence[float], n: int) -> float:

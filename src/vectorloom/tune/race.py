@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from vectorloom.errors import CapacityError, ParameterError, VectorloomError
 from vectorloom.tune import laws
 from vectorloom.tune.candidates import FEWEST_LISTED, family, least_bytes
@@ -35,7 +37,9 @@ _SLACK_FAMILY = 2.0
 #: Queries of a rung, and calls timed.
 _QUERIES, _CALLS = 200, 100
 #: Goals that predictions may miss by so much are tried all the same.
-_SLACK_TIME, _SLACK_BYTES, _SLACK_QUALITY = 1.3, 1.15, 0.01
+_SLACK_TIME, _SLACK_QUALITY = 1.3, 0.01
+# Matrices of the space that an index may hold, in float32.
+_MATRICES = 2.5
 
 
 NO_TIME = "no time left"
@@ -82,6 +86,10 @@ class Prospect:
         On all rows.
     failed : str
         Why it left, where it could not be measured.
+    fixed_s : float
+        What a call takes among no rows.
+    fixed_bytes : int
+        What may not grow with rows: turns of the space. A sample's bytes hold it too.
     """
 
     recipe: Recipe
@@ -89,12 +97,15 @@ class Prospect:
     reached: list[bool] = field(default_factory=list)
     measured: list[Point] = field(default_factory=list)
     failed: str = ""
+    fixed_s: float = 0.0
+    fixed_bytes: int = 0
 
     def predicted(self, n: int) -> Point:
         """Return what is to be expected among `n` rows at the effort that reaches the goal."""
         sizes = [p.n for p in self.rungs]
         last = self.rungs[-1]
-        seconds = laws.seconds_at(self.recipe.kind, sizes, [p.seconds for p in self.rungs], n)
+        took = [p.seconds for p in self.rungs]
+        seconds = laws.seconds_at(self.recipe.kind, sizes, took, n, self.fixed_s)
         share = seconds / last.seconds
         quality, width = last.quality, last.quality - last.low
         if not ladder(self.recipe)[1:]:  # no effort makes up for what more rows cost
@@ -118,9 +129,11 @@ class Prospect:
         """Whether it may reach all goals among `n` rows."""
         if self.failed or not self.rungs or not self.reached[-1]:
             return False
-        point = self.predicted(n)
-        slack = 1.0 if len(self.rungs) > 1 else _SLACK_BYTES
-        if goals.memory is not None and point.bytes > slack * goals.memory:
+        point, last = self.predicted(n), self.rungs[-1]
+        held = point.bytes
+        if len(self.rungs) == 1 and last.n < n:  # what is fixed looks as if it grew
+            held = int((last.bytes - min(self.fixed_bytes, last.bytes // 2)) * n / last.n)
+        if goals.memory is not None and held > goals.memory:
             return False
         if goals.p95 is not None and point.p95 > _SLACK_TIME * goals.p95:
             return False
@@ -175,7 +188,8 @@ def race(
         best first.
     """
     n, dim = problem.base.shape
-    prospects = [Prospect(recipe) for recipe in recipes]
+    fixed_s, fixed_bytes = _overhead(problem), int(4 * _MATRICES * dim**2)
+    prospects = [Prospect(r, fixed_s=fixed_s, fixed_bytes=fixed_bytes) for r in recipes]
     for prospect in prospects:
         need = least_bytes(prospect.recipe, n, dim, problem.metric)
         if goals.memory is not None and need > goals.memory:
@@ -206,6 +220,13 @@ def race(
         run(running, size)
     running = best_first([p for p in running if p.hopeful(goals, n)], goals, n)
     return running + [p for p in prospects if p not in running]
+
+
+def _overhead(problem: Problem) -> float:
+    """Return the seconds of a call among hardly any rows."""
+    few = problem.sample(min(len(problem.base), 2 * problem.k + 16))
+    trial = Trial(Recipe.parse("float32 | scan"), few, problem)
+    return float(np.median(trial.timed(0, problem.tuned.first(20), 1)))
 
 
 def _by_family(prospects: Sequence[Prospect]) -> tuple[list[Prospect], list[Prospect]]:
