@@ -3,7 +3,7 @@
 
 Effort rises along a ladder; the least rung that reaches the goal is found by bisection, since
 quality rises with effort. A call is timed alone, in CPU time of its one thread where the system
-tells it (what other programs take does not count then), as the least of three turns.
+tells it (what other programs take does not count then), as the least of three turns or more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: Depth of a re-check and recall of the search before it, rising together.
 _PAIRED = ((1, 0.8), (2, 0.8), (2, 0.9), (3, 0.9), (4, 0.9), (4, 0.95), (6, 0.95), (8, 0.97),
            (12, 0.98), (16, 0.99), (32, 0.99))  # fmt: skip
-_TURNS = 3
+# Turns, as many as fill the time: a burst of other work spoils those that fall into it.
+_TURNS, _MOST_TURNS, _TURNING_S = 3, 15, 0.15
 _Z = 1.96
 # Windows counts CPU time in steps of 16 ms.
 _FINE = time.get_clock_info("thread_time").resolution <= 1e-6
@@ -210,7 +211,9 @@ class Trial:
         parts = [np.arange(i * batch, min((i + 1) * batch, len(asked))) for i in range(count)]
         best = np.full(count, np.inf)
         begun = time.perf_counter()
-        for turn in range(_TURNS):
+        for turn in range(_MOST_TURNS):
+            if turn >= _TURNS and time.perf_counter() - begun > _TURNING_S:
+                break
             for i, part in enumerate(parts):
                 queries, mine = asked.queries[part], _part_of(where, part)
                 start = _clock()
