@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
     from vectorloom.learn.words.fasttext import FastText
+    from vectorloom.learn.words.few_shot import FewShot
     from vectorloom.learn.words.glove import GloVe
     from vectorloom.learn.words.keyed_vectors import KeyedVectors
     from vectorloom.learn.words.phrases import Phrases
@@ -27,6 +28,7 @@ _LAZY = {
     "Corpus": "vectorloom.learn.corpus",
     "EncodedCorpus": "vectorloom.learn.corpus",
     "FastText": "vectorloom.learn.words.fasttext",
+    "FewShot": "vectorloom.learn.words.few_shot",
     "GloVe": "vectorloom.learn.words.glove",
     "KeyedVectors": "vectorloom.learn.words.keyed_vectors",
     "LatentSemantic": "vectorloom.learn.latent_semantic",
@@ -53,6 +55,7 @@ __all__ = [
     "Corpus",
     "EncodedCorpus",
     "FastText",
+    "FewShot",
     "GloVe",
     "KeyedVectors",
     "LatentSemantic",
