@@ -221,8 +221,8 @@ class FewShot(Estimator):
         vector, n = around
         if form is None:
             return vector
-        mixed: NDArray[np.float32] = (n * vector + self.form_weight * form) / (n + self.form_weight)
-        return mixed.astype(np.float32)
+        mixed = (n * vector + self.form_weight * form) / (n + self.form_weight)
+        return np.asarray(mixed, dtype=np.float32)
 
     def extend(
         self, words: Mapping[str, Iterable[str | list[str]]], *, mode: str = "hybrid"
