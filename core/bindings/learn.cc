@@ -307,12 +307,20 @@ void bind_glove(nb::module_& m) {
           },
           "n_jobs"_a = nb::none())
       .def(
-          "vectors", [](const GloveTrainer& trainer, Table out) { trainer.vectors(out.data()); },
+          "vectors",
+          [](const GloveTrainer& trainer, const Table& out) { trainer.vectors(out.data()); },
           "out"_a);
 }
 
+std::vector<float*> rows_of(const Table& table) {
+  std::vector<float*> rows(table.shape(0));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = table.data() + i * table.shape(1);
+  return rows;
+}
+
 // One window at a chosen CPU level, for tests: returns the gradients and moves the rows.
-nb::ndarray<nb::numpy, float> window_step(const std::string& name, Table in, Table out,
+nb::ndarray<nb::numpy, float> window_step(const std::string& name, const Table& in,
+                                          const Table& out,
                                           const std::optional<Vector<float>>& labels,
                                           const Vector<float>& rates) {
   const WindowKernels& kernels = window_kernels(simd_level_from_name(name));
@@ -321,25 +329,23 @@ nb::ndarray<nb::numpy, float> window_step(const std::string& name, Table in, Tab
   const auto width = static_cast<int>(in.shape(1));
   check_table(in, m, width / kRowStep);
   check_table(out, n, width / kRowStep);
-  std::vector<float*> inputs;
-  std::vector<float*> outputs;
-  for (int i = 0; i < m; ++i) inputs.push_back(in.data() + i * width);
-  for (int j = 0; j < n; ++j) outputs.push_back(out.data() + j * width);
-  std::vector<float> gradients(static_cast<std::size_t>(m * n + kGradientSlack));
+  std::vector<float*> inputs = rows_of(in);
+  std::vector<float*> outputs = rows_of(out);
+  std::vector<float> gradients(in.shape(0) * out.shape(0) + kGradientSlack);
   kernels.scores(inputs.data(), m, outputs.data(), n, labels.has_value() ? labels->data() : nullptr,
                  rates.data(), width / kRowStep, gradients.data());
   kernels.update(inputs.data(), m, outputs.data(), n, gradients.data(), 0, width / kRowStep);
-  gradients.resize(static_cast<std::size_t>(m * n));
+  gradients.resize(in.shape(0) * out.shape(0));
   return owned(std::move(gradients));
 }
 
 // Rows moved by their own scaled sum, at a chosen CPU level, for tests.
-void window_bag(const std::string& name, Table rows, float scale, const Vector<float>& weights) {
+void window_bag(const std::string& name, const Table& rows, float scale,
+                const Vector<float>& weights) {
   const WindowKernels& kernels = window_kernels(simd_level_from_name(name));
   const auto n = static_cast<int>(rows.shape(0));
   const auto width = static_cast<int>(rows.shape(1));
-  std::vector<float*> data;
-  for (int i = 0; i < n; ++i) data.push_back(rows.data() + i * width);
+  std::vector<float*> data = rows_of(rows);
   const std::vector<float> before(static_cast<std::size_t>(width));
   std::vector<float> after(static_cast<std::size_t>(width));
   kernels.sum(data.data(), n, scale, after.data(), 0, width / kRowStep);
