@@ -331,6 +331,7 @@ WordLoss WordTrainer::run_ordered(std::int64_t begin, std::int64_t end, int n_jo
   const std::int64_t n_phases = 2 * (end - begin);
   std::vector<std::atomic<std::int64_t>> claimed(static_cast<std::size_t>(n_phases));
   std::vector<std::atomic<std::int64_t>> done(static_cast<std::size_t>(n_phases));
+  std::atomic<bool> failed{false};
   const auto work_on = [&](std::int64_t phase, std::int64_t item) {
     if (phase % 2 == 0) {
       const auto lane = static_cast<std::size_t>(item);
@@ -351,10 +352,16 @@ WordLoss WordTrainer::run_ordered(std::int64_t begin, std::int64_t end, int n_jo
       const std::int64_t n_items = phase % 2 == 0 ? lanes_ : threads;
       std::int64_t item = 0;
       while ((item = claimed[p].fetch_add(1)) < n_items) {
-        work_on(phase, item);
+        try {
+          work_on(phase, item);
+        } catch (...) {
+          failed.store(true);  // nobody waits for what will not be done
+          throw;
+        }
         done[p].fetch_add(1);
       }
       for (int spins = 0; done[p].load() < n_items; ++spins) {
+        if (failed.load(std::memory_order_relaxed)) return;
         if (spins > kSpins) std::this_thread::yield();
       }
     }
