@@ -220,6 +220,10 @@ class MilvusLite(Store):
             "vector", index_type="HNSW", metric_type="COSINE",
             params={"M": 16, "efConstruction": 200},
         )  # fmt: skip
+        if self.c.list_indexes("t"):  # it made one of its own choice
+            self.c.release_collection("t")
+            for name in self.c.list_indexes("t"):
+                self.c.drop_index("t", name)
         self.c.create_index("t", index)
         self.c.load_collection("t")
 
