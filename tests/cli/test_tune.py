@@ -59,7 +59,8 @@ def test_json_has_the_recipe_the_reasons_and_the_table(file: str, tmp_path: Path
 
 def test_judgments_come_from_a_file(file: str, tmp_path: Path) -> None:
     lines = [f"{i}\tr{i}\t1" for i in range(90)]
-    (tmp_path / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *lines]), encoding="utf-8")
+    text = "\n".join(["query-id\tcorpus-id\tscore", *lines])
+    (tmp_path / "qrels.tsv").write_text(text, encoding="utf-8")
     result = tune(
         file, "--queries", str(tmp_path / "queries.npy"), "--qrels", str(tmp_path / "qrels.tsv"),
         "--ndcg-loss", "0.2", "--json", *FEW,
