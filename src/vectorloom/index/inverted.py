@@ -81,8 +81,8 @@ class Inverted(SparseIndex):
     0.95 on one core. Rows that come by `add` are scored one by one until they are worth new
     postings.
 
-    Blocks of documents with summaries, as Seismic has them, were not needed for this: see the page
-    of this index for measurements beside it.
+    There are no blocks of documents with summaries, as Seismic has them: see the page of this index
+    for measurements beside it.
 
     References
     ----------
