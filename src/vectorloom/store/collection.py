@@ -394,7 +394,16 @@ class Collection:
         return reading.get(self._engine, ids, missing, vectors)
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
-        """Return how many points there are, or how many a filter leaves."""
+        """Return how many points there are, or how many a filter leaves.
+
+        Parameters
+        ----------
+        where : mapping, default=None
+
+        Returns
+        -------
+        int
+        """
         return reading.count(self._engine, where)
 
     def scroll(
@@ -451,6 +460,11 @@ class Collection:
 
     def optimize(self, quiet: bool | None = None) -> None:
         """Seal, merge and index all now, so that a search is one walk; returns when it is done.
+
+        Parameters
+        ----------
+        quiet : bool, default=None
+            See `vectorloom.progress.progress`.
 
         Notes
         -----

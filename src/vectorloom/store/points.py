@@ -74,6 +74,17 @@ class PointHits(Hits):
 
     Attributes
     ----------
+    ids : ndarray of shape (n_queries, k), int64 or object
+    scores : ndarray of shape (n_queries, k), float32
+        Larger is closer.
+    distances : ndarray of shape (n_queries, k), float32
+        Smaller is closer.
+    counts : ndarray of shape (n_queries,), int64
+        Hits of each query; the rest of its row is padding.
+    metric : {"cosine", "ip", "l2"}
+        ``"ip"`` where words were searched.
+    plan : tuple of str, or None
+        How each query was answered, where the search was asked to ``explain``.
     payloads : list of list of dict or None
         Of each query those of its hits, best first and without padding; [] where the search was
         told to leave them out.
