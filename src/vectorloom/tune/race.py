@@ -188,7 +188,8 @@ def race(
         best first.
     """
     n, dim = problem.base.shape
-    fixed_s, fixed_bytes = _overhead(problem), int(4 * _MATRICES * dim**2)
+    fixed_s = _overhead(problem) if rungs_of(n) else 0.0
+    fixed_bytes = int(4 * _MATRICES * dim**2)
     prospects = [Prospect(r, fixed_s=fixed_s, fixed_bytes=fixed_bytes) for r in recipes]
     for prospect in prospects:
         need = least_bytes(prospect.recipe, n, dim, problem.metric)
