@@ -28,7 +28,7 @@ class GloVe(WordLearner):
     """Learn vectors of words by fitting the logarithms of pair counts.
 
     Use it to compare with published GloVe vectors. `PMISVD` factorizes the same counts without
-    passes over them, and was better on each corpus that we tried; see the guide of words.
+    passes over them.
 
     Parameters
     ----------
