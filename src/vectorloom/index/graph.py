@@ -279,7 +279,7 @@ class Graph(RowIndex):
             if graph is None or width == 0 or len(packed) == 0 or reach is None or exact:
                 plan.extend([why] * len(packed))
                 return top(store, packed, width, masks, n_jobs)
-            walk = _Walk(graph, store, width, ef or kept_for(width), reach, n_jobs, plan)
+            walk = Walk(graph, store, width, ef or kept_for(width), reach, n_jobs, plan)
             return for_each_mask(
                 lambda part, mask: walk.search(packed[part], mask), len(packed), width, masks
             )
@@ -401,7 +401,7 @@ def _scan_cost(n: int, dim: int, n_queries: int) -> float:
     return n * (read / n_queries + _SCORED[0] + _SCORED[1] * dim)
 
 
-class _Walk:
+class Walk:
     """One search of a graph: under each mask, a walk or a scan."""
 
     def __init__(
@@ -423,6 +423,7 @@ class _Walk:
         self._plan = plan
 
     def search(self, queries: NDArray[np.float32], mask: Mask) -> Found:
+        """Return positions, scores and counts, and tell the plan how each query was answered."""
         store = self._store
         matches = store.n if mask is None else int(np.count_nonzero(mask))
         scan = _scan_cost(matches if matches * FEW < store.n else store.n, store.dim, len(queries))

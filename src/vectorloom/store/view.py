@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.index.answer import FEW, Found, top
-from vectorloom.index.graph import _Walk
+from vectorloom.index.graph import Walk
 from vectorloom.index.proximity import kept_for
 from vectorloom.index.store import RowStore
 from vectorloom.store.segment import Segment
@@ -114,7 +114,7 @@ class Part:
             found = top(self.store, queries, width, mask, effort.n_jobs)
         else:
             nodes = effort.ef or kept_for(width)
-            walk = _Walk(graph, self.store, width, nodes, reach, effort.n_jobs, own)
+            walk = Walk(graph, self.store, width, nodes, reach, effort.n_jobs, own)
             found = walk.search(queries, mask)
         plan.append(f"{self.name}: {own[0]}")
         return found

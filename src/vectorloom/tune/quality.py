@@ -20,6 +20,7 @@ from vectorloom.errors import ParameterError
 from vectorloom.index.audit_measuring import interval
 from vectorloom.index.exact import Exact
 from vectorloom.measure.significance import bootstrap_interval
+from vectorloom.select.gains import dcg
 
 if TYPE_CHECKING:
     from vectorloom.tune.problem import Asked, Sample
@@ -76,7 +77,7 @@ class Judgments:
             grades = {row: float(g) for row, g in qrels.get(query, {}).items() if g > 0}
             gains.append({place[row]: g for row, g in grades.items() if row in place})
             if gains[-1]:
-                ideal[i] = _dcg(np.array(sorted(grades.values(), reverse=True)[:k]))
+                ideal[i] = dcg(sorted(grades.values(), reverse=True)[:k])
             if isinstance(query, str):
                 own[i] = place.get(query, -1)
         if np.isnan(ideal).all():
@@ -111,12 +112,8 @@ class Judgments:
         values = np.zeros(len(ids))
         for i, row in enumerate(ids.tolist()):
             kept = [at for at in row if at != self.own[i]][: self.k]
-            values[i] = _dcg(np.array([self.gains[i].get(at, 0.0) for at in kept]))
+            values[i] = dcg([self.gains[i].get(at, 0.0) for at in kept])
         return np.asarray(values / self.ideal)
-
-
-def _dcg(gains: Doubles) -> float:
-    return float((gains / np.log2(np.arange(2, len(gains) + 2))).sum())
 
 
 @dataclass(frozen=True, eq=False)
