@@ -123,8 +123,8 @@ class SLIM(Estimator):
         means = KMeans(n_atoms, random_state=self.random_state, n_jobs=self.n_jobs).fit(sample)
         centers = np.asarray(means.cluster_centers_, np.float32)
         lengths = np.linalg.norm(centers, axis=1, keepdims=True)
-        atoms: NDArray[np.float32] = centers / np.where(lengths > 0, lengths, np.float32(1))
-        self.atoms_ = atoms
+        atoms = centers / np.where(lengths > 0, lengths, np.float32(1))
+        self.atoms_ = np.ascontiguousarray(atoms, np.float32)
         return self
 
     def encode_documents(self, X: Any) -> csr_array:
