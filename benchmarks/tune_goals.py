@@ -26,7 +26,7 @@ from benchmarks.machine import describe
 from benchmarks.peers.base import Floats, Ids
 from benchmarks.peers.tuned import Goal
 
-SUITE = Path(__file__).parent / "suites" / "tune" / "goals.toml"
+SUITE = Path(__file__).with_suffix(".toml")
 PEERS = ("vectorloom_tune", "faiss_autotune", "autofaiss_tune")
 _TIMED = 200
 _MOST_QUERIES = 2000
