@@ -242,7 +242,9 @@ void WordTrainer::add_loss(const Work& work, const WindowSpan& window, WordLoss&
   const int m = options_.cbow ? 1 : window.m;
   for (int i = 0; i < m; ++i) {
     const float rate =
-        options_.cbow ? work.rate : work.rates[static_cast<std::size_t>(window.in) + static_cast<std::size_t>(i)];
+        options_.cbow
+            ? work.rate
+            : work.rates[static_cast<std::size_t>(window.in) + static_cast<std::size_t>(i)];
     const float* row = work.gradients.data() + window.gradients + i * window.n;
     for (int j = 0; j < window.n; ++j) {
       const double error = std::abs(static_cast<double>(row[j] / rate));
