@@ -13,6 +13,8 @@ from vectorloom.errors import InternalError
 from vectorloom.io.paths import replacing
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
+#: Places that are filled alike on every page.
+_COMMON = {"style": "page_style.css", "header": "page_header.html"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Chart:
 
 
 def fill(template: Path, parts: Mapping[str, str]) -> str:
-    """Return a template with each ``{{name}}`` replaced.
+    """Return a template with each ``{{name}}`` replaced; style and header are those of all pages.
 
     Parameters
     ----------
@@ -63,6 +65,8 @@ def fill(template: Path, parts: Mapping[str, str]) -> str:
         The template has a place that no part fills.
     """
     text = template.read_text(encoding="utf-8")
+    here = Path(__file__).parent
+    parts = {name: (here / file).read_text("utf-8") for name, file in _COMMON.items()} | dict(parts)
     missing = set(_PLACE.findall(text)) - set(parts)
     if missing:
         raise InternalError(f"{template.name} has places that nothing fills: {sorted(missing)}.")

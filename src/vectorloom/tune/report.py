@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vectorloom.io.paths import replacing
+from vectorloom.io.pages import fill, write_text
 from vectorloom.readable import format_bytes, format_seconds
 from vectorloom.tune.goals import format_time
 from vectorloom.tune.recipe import Recipe
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from vectorloom.tune.plan import Plan
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
 KINDS = ("scan of rows", "inverted lists", "graph", "scan of codes", "fewer dimensions")
 #: Quality beyond which the axis does not tell apart.
 _FLOOR = 2e-4
@@ -34,8 +32,7 @@ def write_page(plan: Plan, path: str | os.PathLike[str]) -> None:
     path : path-like
     """
     page = render(plan)
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(page, path)
 
 
 def render(plan: Plan) -> str:
@@ -59,7 +56,7 @@ def render(plan: Plan) -> str:
         ),
         "data": _data(plan),
     }
-    return _PLACE.sub(lambda match: parts[match.group(1)], _TEMPLATE.read_text(encoding="utf-8"))
+    return fill(_TEMPLATE, parts)
 
 
 def kind_of(recipe: Recipe) -> int:
