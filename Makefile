@@ -99,7 +99,7 @@ test: $(DEV_READY) $(BUILT) ## All tests but the slow ones
 test-all: $(DEV_READY) $(BUILT) wheel-test ## Every test, and the wheel in an environment of its own
 	@$(RUN) -m pytest $(ARGS)
 
-SANITIZED := tests/kernels tests/index tests/select --ignore tests/index/test_estimate.py \
+SANITIZED := tests/kernels tests/index tests/select tests/learn --ignore tests/index/test_estimate.py \
   $(patsubst %,tests/compress/test_%.py,pq residual rabitq lvq float8 nonuniform)
 
 sanitize: $(DEV_READY) $(BUILT) ## Tests of the core under ASan and UBSan (SANITIZE=thread: TSan)
