@@ -18,6 +18,7 @@
 #include "bindings/rows.h"
 #include "index/inverted.h"
 #include "index/inverted_words.h"
+#include "simd/sums.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -26,6 +27,7 @@ namespace vl {
 namespace {
 
 using TermVector = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ShortVector = nb::ndarray<const std::uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using PointVector = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Rows as Python holds them: the first `n` of arrays that may have room for more.
@@ -247,6 +249,22 @@ nb::tuple count(IntVector starts, TermVector words, std::optional<TermVector> te
       owned(std::move(counts.counts), {total}), owned(std::move(counts.lengths), {rows}));
 }
 
+// What sums are worth a look, at a chosen CPU level, for tests: places, and the maximum of each 64.
+nb::tuple sums_at(const std::string& name, const ShortVector& sums, std::uint16_t least) {
+  const std::size_t n = sums.shape(0);
+  const auto group = static_cast<std::size_t>(kSumsGroup);
+  require(n % group == 0 && n <= 65536, "sums: a multiple of 64 up to 65536 expected");
+  const SumsKernels& kernels = sums_kernels(simd_level_from_name(name));
+  std::vector<std::uint16_t> places(n);
+  std::vector<std::uint16_t> maxima(n / group);
+  const auto size = static_cast<std::int64_t>(n);
+  const std::int64_t found = kernels.places(sums.data(), size, least, places.data());
+  kernels.maxima(sums.data(), size, maxima.data());
+  places.resize(static_cast<std::size_t>(found));
+  return nb::make_tuple(owned(std::move(places), {static_cast<std::size_t>(found)}),
+                        owned(std::move(maxima), {n / group}));
+}
+
 }  // namespace
 
 void bind_inverted(nb::module_& m) {
@@ -296,6 +314,8 @@ void bind_inverted(nb::module_& m) {
             return out;
           },
           "first"_a, "Words from this number on.");
+  auto kernels = nb::cast<nb::module_>(m.attr("kernels"));
+  kernels.def("sums", &sums_at, "level"_a, "sums"_a, "least"_a);
   m.def("count_terms", &count, "starts"_a, "words"_a, "term_of"_a.none(), "n_terms"_a,
         "(starts, terms, counts, lengths) of texts that were cut into words.");
 }
