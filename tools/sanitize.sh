@@ -36,7 +36,7 @@ done
 # Leaks are not asked for: the interpreter keeps what it has until it ends.
 export ASAN_OPTIONS="detect_leaks=0:halt_on_error=1:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:${UBSAN_OPTIONS:-}"
-export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
+export TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/tools/thread_sanitizer.supp:${TSAN_OPTIONS:-}"
 export PYTHONMALLOC=malloc
 # BLAS is not instrumented: its own threads look like races.
 export OPENBLAS_NUM_THREADS=1
