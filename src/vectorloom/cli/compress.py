@@ -11,12 +11,17 @@ import typer
 
 from vectorloom.cli.output import (
     DebugOption,
+    IdsOption,
     JobsOption,
     JsonOption,
     Output,
+    QueryIdsOption,
+    QueryVectorsOption,
     SeedOption,
+    VectorsOption,
     bullet,
     job,
+    loaded,
     note,
     quiet_table,
 )
@@ -69,14 +74,10 @@ def compress(
     sample: Annotated[
         int, typer.Option(help="Rows that the report is measured on; 0 takes all.", min=0)
     ] = 20_000,
-    vectors: Annotated[
-        str | None, typer.Option(help="Column or key of PATH that holds the vectors.")
-    ] = None,
-    ids: Annotated[
-        str | None, typer.Option(help="Column or key of PATH that holds the ids.")
-    ] = None,
-    query_vectors: Annotated[str | None, typer.Option(help="As --vectors, for --queries.")] = None,
-    query_ids: Annotated[str | None, typer.Option(help="As --ids, for --queries.")] = None,
+    vectors: VectorsOption = None,
+    ids: IdsOption = None,
+    query_vectors: QueryVectorsOption = None,
+    query_ids: QueryIdsOption = None,
     seed: SeedOption = 0,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
@@ -94,8 +95,8 @@ def compress(
         if out_file is not None and len(recipe or ()) > 1:
             raise typer.BadParameter("--out takes one --recipe.")
         wanted = _budgets(budgets)
-        found = _read(source, vectors, ids)
-        asked = None if queries is None else _read(queries, query_vectors, query_ids)
+        found = loaded(source, vectors, ids)
+        asked = None if queries is None else loaded(queries, query_vectors, query_ids)
         if out_file is not None and recipe:
             _encode(out, source, found, asked, recipe[0], out_file, jobs)
             return
@@ -123,13 +124,6 @@ def _budgets(text: str | None) -> list[int] | None:
         raise typer.BadParameter(
             f"--bytes is {text!r}; give whole numbers with commas between, such as 48,96."
         ) from None
-
-
-def _read(path: Path, vectors: str | None, ids: str | None) -> Vectors:
-    import vectorloom as vl
-
-    with progress(f"loading {path.name}"):
-        return vl.read(path, vectors=vectors, ids=ids)
 
 
 def _encode(

@@ -10,10 +10,14 @@ import typer
 
 from vectorloom.cli.output import (
     DebugOption,
+    IdsOption,
     JobsOption,
     JsonOption,
     Output,
+    QueryIdsOption,
+    QueryVectorsOption,
     SeedOption,
+    VectorsOption,
     bullet,
     job,
     note,
@@ -49,14 +53,10 @@ def measure(
     exact: Annotated[
         bool, typer.Option("--exact", help="Measure at all rows; the time is their square.")
     ] = False,
-    vectors: Annotated[
-        str | None, typer.Option(help="Column or key of PATH that holds the vectors.")
-    ] = None,
-    ids: Annotated[
-        str | None, typer.Option(help="Column or key of PATH that holds the ids.")
-    ] = None,
-    query_vectors: Annotated[str | None, typer.Option(help="As --vectors, for --queries.")] = None,
-    query_ids: Annotated[str | None, typer.Option(help="As --ids, for --queries.")] = None,
+    vectors: VectorsOption = None,
+    ids: IdsOption = None,
+    query_vectors: QueryVectorsOption = None,
+    query_ids: QueryIdsOption = None,
     seed: SeedOption = 0,
     jobs: JobsOption = None,
     as_json: JsonOption = False,

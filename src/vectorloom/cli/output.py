@@ -20,10 +20,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vectorloom.errors import InternalError, VectorloomError
+from vectorloom.progress import progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
     from rich.table import Table
+
+    from vectorloom.io import Vectors
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + 2  # as a shell reports SIGINT
@@ -48,6 +53,12 @@ JobsOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed, same numbers.")]
+VectorsOption = Annotated[
+    str | None, typer.Option(help="Column or key of PATH that holds the vectors.")
+]
+IdsOption = Annotated[str | None, typer.Option(help="Column or key of PATH that holds the ids.")]
+QueryVectorsOption = Annotated[str | None, typer.Option(help="As --vectors, for --queries.")]
+QueryIdsOption = Annotated[str | None, typer.Option(help="As --ids, for --queries.")]
 
 
 class Output:
@@ -261,3 +272,11 @@ def bullet(mark: str, style: str, message: str) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_row("", Text(mark, style=style), Text(message))
     return grid
+
+
+def loaded(path: Path, vectors: str | None, ids: str | None) -> Vectors:
+    """Return the vectors of a file, with progress while it is read."""
+    import vectorloom as vl
+
+    with progress(f"loading {path.name}"):
+        return vl.read(path, vectors=vectors, ids=ids)

@@ -10,12 +10,17 @@ import typer
 
 from vectorloom.cli.output import (
     DebugOption,
+    IdsOption,
     JobsOption,
     JsonOption,
     Output,
+    QueryIdsOption,
+    QueryVectorsOption,
     SeedOption,
+    VectorsOption,
     bullet,
     job,
+    loaded,
     note,
     quiet_table,
 )
@@ -80,14 +85,10 @@ def tune(
     plan_file: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Keep what was found in FILE.")
     ] = None,
-    vectors: Annotated[
-        str | None, typer.Option(help="Column or key of PATH that holds the vectors.")
-    ] = None,
-    ids: Annotated[
-        str | None, typer.Option(help="Column or key of PATH that holds the ids.")
-    ] = None,
-    query_vectors: Annotated[str | None, typer.Option(help="As --vectors, for --queries.")] = None,
-    query_ids: Annotated[str | None, typer.Option(help="As --ids, for --queries.")] = None,
+    vectors: VectorsOption = None,
+    ids: IdsOption = None,
+    query_vectors: QueryVectorsOption = None,
+    query_ids: QueryIdsOption = None,
     seed: SeedOption = 0,
     jobs: JobsOption = None,
     as_json: JsonOption = False,
@@ -98,8 +99,8 @@ def tune(
     Without --report and --build it only says which recipe, and why.
     """
     with job(as_json=as_json, debug=debug) as out:
-        found = _read(source, vectors, ids)
-        asked = None if queries is None else _read(queries, query_vectors, query_ids)
+        found = loaded(source, vectors, ids)
+        asked = None if queries is None else loaded(queries, query_vectors, query_ids)
         plan = _plan(
             found,
             asked,
@@ -127,13 +128,6 @@ def tune(
         if build_file is not None:
             _build(plan, found, asked, build_file, jobs)
         _show(out, plan, (report_file, plan_file, build_file))
-
-
-def _read(path: Path, vectors: str | None, ids: str | None) -> Vectors:
-    import vectorloom as vl
-
-    with progress(f"loading {path.name}"):
-        return vl.read(path, vectors=vectors, ids=ids)
 
 
 def _plan(
