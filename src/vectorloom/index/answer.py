@@ -183,6 +183,29 @@ def _within(
     )
 
 
+def best_first(
+    store: RowStore, positions: NDArray[np.int64], scores: NDArray[np.float64], k: int
+) -> Found:
+    """Return the k best of what was found, best first, ties by id; -1 and -inf where none are.
+
+    Parameters
+    ----------
+    store : RowStore
+    positions : ndarray of shape (n_queries, m)
+        -1 where there is none.
+    scores : ndarray of shape (n_queries, m)
+        -inf there.
+    k : int
+    """
+    keys = store.ids.tie_keys()
+    ties = positions if keys is None else keys[positions]
+    order = np.lexsort((ties, -scores), axis=-1)[:, :k]
+    best, values, _ = _nothing(len(positions), k)
+    best[:, : order.shape[1]] = np.take_along_axis(positions, order, axis=1)
+    values[:, : order.shape[1]] = np.take_along_axis(scores, order, axis=1)
+    return best, values, (best >= 0).sum(axis=1)
+
+
 def few_positions(store: RowStore, mask: Mask) -> NDArray[np.int64] | None:
     """Return the positions a mask leaves where they are few; None where streaming is better."""
     if mask is None or np.count_nonzero(mask) * FEW > store.n:

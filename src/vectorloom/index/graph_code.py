@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count
 from vectorloom.index.graph_memory import MOST_BYTES, MOST_FLOATS, SAMPLE, code_bytes
+from vectorloom.index.lists import directions
 
 if TYPE_CHECKING:
     from vectorloom.compress.reduce.linear import LinearReducer
@@ -93,10 +94,7 @@ def head_for(code: str | None, reduce: Any, store: RowStore) -> Head:
             return Head(bits, size)
         reducer = type(reducer)(**reducer.get_params(deep=False))
         at = np.unique(np.linspace(0, store.n - 1, min(store.n, SAMPLE)).astype(np.int64))
-        rows: NDArray[np.float32] = store.decoded(at).astype(np.float32)
-        if store.metric == "cosine" and store.norms is not None:
-            rows /= store.norms[at, None].astype(np.float32)
-        reducer.fit(rows)
+        reducer.fit(directions(store, at))
     if reducer.n_features_in_ != store.dim:
         raise ParameterError(
             f"reduce was fitted to vectors of {reducer.n_features_in_} dimensions and the rows "

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vectorloom import _core
 from vectorloom.errors import FormatError, ParameterError, VectorloomError
 from vectorloom.estimator import check_choice, check_count
-from vectorloom.index.answer import Found, few_positions, for_each_mask, top
+from vectorloom.index.answer import Found, best_first, few_positions, for_each_mask, top
 from vectorloom.index.coded_store import CodedStore, read_coded
 from vectorloom.index.effort import checked_effort
 from vectorloom.index.filters import Mask, QueryMasks
@@ -471,11 +471,7 @@ def _with_tail(
     )
     positions = np.concatenate([found[0], np.where(at < 0, -1, at + start)], axis=1)
     scores = np.concatenate([found[1], more], axis=1)
-    ties = positions if keys is None else keys[positions]
-    order = np.lexsort((ties, -scores), axis=-1)[:, :k]
-    positions = np.take_along_axis(positions, order, axis=1)
-    scores = np.take_along_axis(scores, order, axis=1)
-    return positions, scores, (positions >= 0).sum(axis=1)
+    return best_first(store, positions, scores, k)
 
 
 def _tail_rows(store: RowStore, start: int) -> _core.Rows:

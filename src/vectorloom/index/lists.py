@@ -377,9 +377,9 @@ def grouped(
     return centroids, _core.assign_lists(rows, centroids, spill, n_jobs=n_jobs)
 
 
-def directions(store: RowStore, part: slice) -> NDArray[np.float32]:
+def directions(store: RowStore, part: slice | NDArray[np.int64]) -> NDArray[np.float32]:
     """Return rows as centroids see them: of unit length under cosine."""
-    positions = np.arange(*part.indices(store.n))
+    positions = np.arange(*part.indices(store.n)) if isinstance(part, slice) else part
     whole = store.kind == "float32" and len(store.values) >= store.n
     rows: NDArray[np.float32] = store.values[part] if whole else store.decoded(positions)
     norms = store.norms

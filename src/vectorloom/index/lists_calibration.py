@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Neighbours that recall is promised for, and queries of the calibration.
 SCALES = {10: 512, 100: 64}
 _POINTS = 2048  # quantiles kept
-_REFERENCE = 5  # centroids of N(q)
+REFERENCE = 5  #: centroids of N(q)
 # Shares of what a recall may miss: left for the error of the measurement; lost to the reach.
 _SPARE = 0.1
 _REACH_SHARE = 0.1
@@ -115,7 +115,7 @@ def _measured(
     if lists.metric == "l2":
         nearness = 2.0 * nearness - np.einsum("ij,ij->i", lists.centroids, lists.centroids)
     there = _nearer_list(lists, nearness, neighbours)
-    best = -np.sort(-nearness, axis=1)[:, :_REFERENCE]
+    best = -np.sort(-nearness, axis=1)[:, :REFERENCE]
     gaps = best.mean(axis=1)[:, None] - there
     gaps[there >= best[:, :1]] = 0.0  # the nearest list is always probed
     norms = np.linalg.norm(queries.astype(np.float64), axis=1)

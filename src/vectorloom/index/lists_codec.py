@@ -24,8 +24,9 @@ from vectorloom import _core
 from vectorloom.compress.codes import Codes
 from vectorloom.compress.compressor import Compressor
 from vectorloom.errors import FormatError
+from vectorloom.index.answer import best_first
 from vectorloom.index.lists import InvertedLists, Probing, directions, grouped
-from vectorloom.index.lists_calibration import Calibration, calibrate
+from vectorloom.index.lists_calibration import REFERENCE, Calibration, calibrate
 from vectorloom.index.store import RowStore
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _TRAINING = 65_536  # rows that a compressor learns from
 _BLOCK = 32_768  # rows coded at a time
 _FEW = 8  # queries that meet all codes at a time
 _TRIALS = 128  # rows whose neighbours' ranks among all codes are measured
-_REFERENCE = 5  # centroids of N(q); as in lists_calibration
 _POOR = 0.95
 
 
@@ -98,8 +98,7 @@ class CodecLists(InvertedLists):
         centroids, places = grouped(store, n_lists, False, seed, n_jobs)
         own = type(codec)(**codec.get_params(deep=False))
         at = np.unique(np.linspace(0, store.n - 1, min(store.n, _TRAINING)).astype(np.int64))
-        rows = directions(store, slice(0, store.n))[at]
-        own.fit(rows - centroids[places[0][at]])
+        own.fit(directions(store, at) - centroids[places[0][at]])
         lists = cls(store.metric, centroids, own, final, (places[0], None))
         lists.code(store, n_jobs)
         lists.calibrations = calibrate(lists, store, seed, n_jobs)
@@ -151,7 +150,7 @@ class CodecLists(InvertedLists):
         for first in range(0, n, _BLOCK):
             part = order[first : first + _BLOCK]
             base = self.centroids[labels[part]]
-            coded = self.codec.transform(_directions_at(store, part) - base)
+            coded = self.codec.transform(directions(store, part) - base)
             codes[first : first + _BLOCK] = np.asarray(coded)
             if len(squares):
                 rows = base + self.codec.inverse_transform(coded)
@@ -323,16 +322,7 @@ class CodecLists(InvertedLists):
             rows = _core.Rows(self._as_held(store, used), "float32")
             norms = _core.norms(rows, 1)
         scores = _core.score_rows(rows, norms[: len(rows)], store.metric, queries, at, n_jobs)
-        keys = store.ids.tie_keys()
-        ties = proposed if keys is None else keys[proposed]
-        order = np.lexsort((ties, -scores), axis=-1)[:, :k]
-        counts = np.minimum((proposed >= 0).sum(axis=1), k)
-        positions = np.full((len(queries), k), -1, np.int64)
-        best = np.full((len(queries), k), -np.inf)
-        width = order.shape[1]
-        positions[:, :width] = np.take_along_axis(proposed, order, axis=1)
-        best[:, :width] = np.take_along_axis(scores, order, axis=1)
-        return positions, best, counts
+        return best_first(store, proposed, scores, k)
 
     def _as_held(self, store: RowStore, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = self.decoded(positions)
@@ -377,14 +367,6 @@ def read_codec_lists(
     return lists
 
 
-def _directions_at(store: RowStore, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return rows as centroids see them: of unit length under cosine."""
-    rows: NDArray[np.float32] = store.decoded(positions).astype(np.float32)
-    if store.metric == "cosine" and store.norms is not None:
-        rows /= store.norms[positions, None].astype(np.float32)
-    return rows
-
-
 def _nearness(lists: CodecLists, queries: NDArray[np.float32]) -> NDArray[np.float32]:
     return _core.matmul(queries, lists.centroids, 1)
 
@@ -406,7 +388,7 @@ def _chosen(
         at = np.argpartition(-near, width - 1, axis=1)[:, :width]
         np.put_along_axis(chosen, at, True, axis=1)
         return chosen
-    best = -np.sort(-near, axis=1)[:, :_REFERENCE]
+    best = -np.sort(-near, axis=1)[:, :REFERENCE]
     gap = best.mean(axis=1)[:, None] - near
     if metric != "l2":
         norms = np.linalg.norm(queries.astype(np.float64), axis=1)

@@ -14,7 +14,7 @@ from vectorloom.io.paths import replacing
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 #: Places that are filled alike on every page.
-_COMMON = {"style": "page_style.css", "header": "page_header.html"}
+_COMMON = {"style": "page_style.css", "header": "page_header.html", "theme": "page_theme.js"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Chart:
 
 
 def fill(template: Path, parts: Mapping[str, str]) -> str:
-    """Return a template with each ``{{name}}`` replaced; style and header are those of all pages.
+    """Return a template with each ``{{name}}`` replaced, and what all pages share.
 
     Parameters
     ----------
