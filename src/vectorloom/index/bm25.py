@@ -24,6 +24,7 @@ from vectorloom.index.bm25_weights import METHODS, Weighing
 from vectorloom.index.bm25_words import TermCounter, stemmer_of, stop_words_of
 from vectorloom.index.filters import Mask
 from vectorloom.index.hits import Hits
+from vectorloom.index.id_rules import new_ids, refuse_held
 from vectorloom.index.sparse import SparseRows
 from vectorloom.index.sparse_index import SparseIndex, read_postings, read_sparse
 from vectorloom.io.container import Container, register_loader
@@ -203,14 +204,9 @@ class BM25(SparseIndex):
 
     def _check_ids(self, ids: Any, n: int, how: str) -> None:
         """Refuse ids before words of refused texts are taken in."""
-        wanted = self._new_ids(ids, n)
-        clash = self._store.find(wanted) >= 0
-        if how == "add" and clash.any():
-            raise ParameterError(
-                f"ids has {int(clash.sum())} that are in the index already, first "
-                f"{wanted[clash].tolist()[0]!r}; add takes new ids. Use upsert(X, ids) to replace "
-                "texts."
-            )
+        wanted = new_ids(self._store, ids, n)
+        if how == "add":
+            refuse_held(wanted, self._store.find(wanted) >= 0, "texts")
 
     def _rows(self, X: Any, n_terms: int | None, grow: bool) -> SparseRows:
         return self._counted(as_texts(X, name="X"), grow)[0]

@@ -27,6 +27,7 @@ from vectorloom.index.exact import Exact
 from vectorloom.index.fde import FDE
 from vectorloom.index.filters import Mask, position_masks
 from vectorloom.index.hits import Hits, pad_hits
+from vectorloom.index.id_rules import name_absent, new_ids, refuse_held, refuse_read_only
 from vectorloom.index.multivector_candidates import CandidateStage
 from vectorloom.index.multivector_store import ItemStore, read_items, write_items
 from vectorloom.index.nested import packed, unpacked
@@ -188,13 +189,8 @@ class MultiVector(Estimator):
             return self.fit(X, ids)
         store = self._writable()
         tokens = as_token_vectors(X, dim=store.rows.dim, allow_empty=True)
-        wanted = self._new_ids(ids, len(tokens))
-        clash = store.find(wanted) >= 0
-        if clash.any():
-            raise ParameterError(
-                f"ids has {int(clash.sum())} that are in the index already, first "
-                f"{wanted[clash].tolist()[0]!r}; add takes new ids. Use upsert(X, ids)."
-            )
+        wanted = new_ids(store, ids, len(tokens))
+        refuse_held(wanted, store.find(wanted) >= 0, "items")
         if len(tokens):
             n_jobs = check_jobs(self.n_jobs)
             _extend(store, self._stage, tokens, wanted, n_jobs)
@@ -219,7 +215,7 @@ class MultiVector(Estimator):
             return self.fit(X, ids)
         store, n_jobs = self._writable(), check_jobs(self.n_jobs)
         tokens = as_token_vectors(X, dim=store.rows.dim, allow_empty=True)
-        wanted = self._new_ids(ids, len(tokens))
+        wanted = new_ids(store, ids, len(tokens))
         # All that can be refused is refused before anything is taken away.
         encoded = encode(tokens.values, store.rows.kind, n_jobs=n_jobs)
         if store.rows.metric == "cosine":
@@ -254,7 +250,7 @@ class MultiVector(Estimator):
         absent = positions < 0
         if missing == "raise" and absent.any():
             raise ParameterError(
-                _absent(wanted[absent], "Nothing was removed; ")
+                name_absent(wanted[absent], "Nothing was removed; ")
                 + " Pass missing='ignore' to remove the others."
             )
         if self._stage is not None and not absent.all():
@@ -409,7 +405,7 @@ class MultiVector(Estimator):
         wanted = as_ids(ids, unique=False)
         positions = store.find(wanted)
         if (positions < 0).any():
-            raise ParameterError(_absent(wanted[positions < 0]))
+            raise ParameterError(name_absent(wanted[positions < 0]))
         return [np.array(item) for item in store.tokens(positions).items()]
 
     @property
@@ -548,26 +544,8 @@ class MultiVector(Estimator):
 
     def _writable(self) -> ItemStore:
         store = self._fitted()
-        if store.rows.read_only:
-            raise ParameterError(
-                "this index was opened from a file and is read-only. Change index.copy(), then "
-                "save that."
-            )
+        refuse_read_only(store.rows.read_only)
         return store
-
-    def _new_ids(self, ids: Any, n: int) -> NDArray[Any]:
-        store = self._store
-        if ids is None:
-            if store.ids.dtype == "str":
-                raise ParameterError("this index has str ids, which cannot be made up; pass ids.")
-            return np.arange(store.next_id, store.next_id + n, dtype=np.int64)
-        wanted = as_ids(ids, n)
-        if len(wanted) and (wanted.dtype == np.int64) != (store.ids.dtype == "int64"):
-            got = "int64" if wanted.dtype == np.int64 else "str"
-            raise ParameterError(
-                f"ids are {got} and this index has {store.ids.dtype} ids; ids must be of one type."
-            )
-        return wanted
 
 
 def _extend(
@@ -587,12 +565,6 @@ def _extend(
         if stage is not None:
             stage.index.remove(ids)
         raise
-
-
-def _absent(ids: NDArray[Any], what: str = "") -> str:
-    shown = ", ".join(map(repr, ids[:5].tolist())) + (", …" if len(ids) > 5 else "")
-    plural = "ids are" if len(ids) > 1 else "id is"
-    return f"{what}{len(ids)} {plural} not in this index: {shown}."
 
 
 register_loader(KIND, MultiVector._from_container)

@@ -17,8 +17,8 @@ from vectorloom.index.answer import Found, checked_queries, within
 from vectorloom.index.encoding import encode
 from vectorloom.index.filters import Mask, QueryMasks, position_masks
 from vectorloom.index.hits import Hits, RangeHits, distances_from_scores, narrow_scores, pad_hits
+from vectorloom.index.id_rules import name_absent, new_ids, refuse_held, refuse_read_only
 from vectorloom.index.memory import require_memory
-from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
 from vectorloom.index.stored import write_store
 from vectorloom.vectors import as_ids
@@ -102,14 +102,8 @@ class RowIndex(Estimator):
             return self.fit(X, ids)
         store, n_jobs = self._writable(), check_jobs(self.n_jobs)
         rows = encode(X, store.kind, dim=store.dim, n_jobs=n_jobs)
-        wanted = self._new_ids(ids, len(rows.values))
-        clash = store.find(wanted) >= 0
-        if clash.any():
-            first = wanted[clash].tolist()[0]
-            raise ParameterError(
-                f"ids has {int(clash.sum())} that are in the index already, first {first!r}; add "
-                "takes new ids. Use upsert(X, ids) to replace rows."
-            )
+        wanted = new_ids(store, ids, len(rows.values))
+        refuse_held(wanted, store.find(wanted) >= 0, "rows")
         store.extend(rows, wanted, np.empty(0, np.int64), "X", n_jobs)
         self._extended(n_jobs)
         return self
@@ -139,7 +133,7 @@ class RowIndex(Estimator):
             return self.fit(X, ids)
         store, n_jobs = self._writable(), check_jobs(self.n_jobs)
         rows = encode(X, store.kind, dim=store.dim, n_jobs=n_jobs)
-        wanted = self._new_ids(ids, len(rows.values))
+        wanted = new_ids(store, ids, len(rows.values))
         old = store.find(wanted)
         store.extend(rows, wanted, old[old >= 0], "X", n_jobs)
         self._extended(n_jobs)
@@ -171,7 +165,7 @@ class RowIndex(Estimator):
         absent = positions < 0
         if missing == "raise" and absent.any():
             raise ParameterError(
-                self._absent(wanted[absent], "Nothing was removed; ")
+                name_absent(wanted[absent], "Nothing was removed; ")
                 + " Pass missing='ignore' to remove the others."
             )
         found = positions[~absent]
@@ -203,7 +197,7 @@ class RowIndex(Estimator):
         wanted = as_ids(ids, unique=False)
         positions = store.find(wanted)
         if (positions < 0).any():
-            raise ParameterError(self._absent(wanted[positions < 0]))
+            raise ParameterError(name_absent(wanted[positions < 0]))
         return store.decoded(positions)
 
     @property
@@ -406,35 +400,8 @@ class RowIndex(Estimator):
 
     def _writable(self) -> RowStore:
         store = self._fitted()
-        if store.read_only:
-            raise ParameterError(
-                "this index was opened from a file and is read-only. Change index.copy(), then "
-                "save that."
-            )
+        refuse_read_only(store.read_only)
         return store
-
-    def _new_ids(self, ids: Any, n: int) -> NDArray[Any]:
-        store = self._store
-        if ids is None:
-            if store.ids.dtype == "str":
-                raise ParameterError("this index has str ids, which cannot be made up; pass ids.")
-            if store.next_id + n > np.iinfo(np.int64).max:
-                raise ParameterError("there are no int64 ids left after the largest one; pass ids.")
-            return np.arange(store.next_id, store.next_id + n, dtype=np.int64)
-        wanted = as_ids(ids, n)
-        if store.n == 0 and store.next_id == 0:
-            store.ids = no_ids_like(wanted)  # nothing was held yet that could fix their type
-        elif len(wanted) and (wanted.dtype == np.int64) != (store.ids.dtype == "int64"):
-            got = "int64" if wanted.dtype == np.int64 else "str"
-            raise ParameterError(
-                f"ids are {got} and this index has {store.ids.dtype} ids; ids must be of one type."
-            )
-        return wanted
-
-    def _absent(self, ids: NDArray[Any], what: str = "") -> str:
-        shown = ", ".join(map(repr, ids[:5].tolist())) + (", …" if len(ids) > 5 else "")
-        plural = "ids are" if len(ids) > 1 else "id is"
-        return f"{what}{len(ids)} {plural} not in this index: {shown}."
 
 
 def _radii(radius: Any, n_queries: int) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from vectorloom.estimator import check_count
 from vectorloom.index.answer import Found, for_each_mask
 from vectorloom.index.filters import Mask, position_masks
 from vectorloom.index.hits import Hits, pad_hits
+from vectorloom.index.id_rules import new_ids, refuse_held
 from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.sparse import SparseRows, SparseStore
@@ -49,15 +50,10 @@ class SparseIndex(RowIndex):
     def _put(self, rows: SparseRows, ids: Any, how: str) -> None:
         """Append rows to the store, replacing those whose ids are there where `how` is upsert."""
         store = self._store
-        wanted = self._new_ids(ids, len(rows))
+        wanted = new_ids(store, ids, len(rows))
         old = store.find(wanted)
-        if how == "add" and (old >= 0).any():
-            clash = old >= 0
-            raise ParameterError(
-                f"ids has {int(clash.sum())} that are in the index already, first "
-                f"{wanted[clash].tolist()[0]!r}; add takes new ids. Use upsert(X, ids) to replace "
-                "rows."
-            )
+        if how == "add":
+            refuse_held(wanted, old >= 0, "rows")
         store.append(rows, wanted, old[old >= 0])
 
     def fit(self: _Self, X: Any, ids: Any = None) -> _Self:
