@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vectorloom as vl
-from vectorloom.errors import FormatError
 
 SETS = ("scifact", "nfcorpus", "arguana")
 DEPTH = 10
@@ -38,26 +37,6 @@ RECIPES: dict[str, Callable[[int], vl.compress.Compressor]] = {
     "MixedBits(2)": lambda dim: vl.compress.MixedBits(2),
     "MixedBits(1)": lambda dim: vl.compress.MixedBits(1),
 }
-
-
-def read_qrels(path: Path) -> Qrels:
-    """Return {query id: {document id: grade}} of a tab-separated file with a header.
-
-    Raises
-    ------
-    FormatError
-        A line without three columns.
-    """
-    found: Qrels = {}
-    for number, line in enumerate(path.read_text().splitlines()[1:], start=2):
-        parts = line.split("\t")
-        if len(parts) != 3:
-            raise FormatError(
-                f"{path}:{number}: {len(parts)} columns came, query-id, corpus-id and score were "
-                "expected; see the BEIR format."
-            )
-        found.setdefault(parts[0], {})[parts[1]] = int(parts[2])
-    return found
 
 
 def ndcg(
@@ -85,7 +64,7 @@ def columns(folder: Path, name: str) -> dict[str, tuple[int, NDArray[np.float64]
         corpus = stored["corpus"].astype(np.float32)
         queries = stored["queries"].astype(np.float32)
         corpus_ids, all_ids = stored["corpus_ids"].tolist(), stored["query_ids"].tolist()
-    qrels = read_qrels(folder / "text" / "ir" / name / "qrels" / "test.tsv")
+    qrels = vl.measure.read_qrels(folder / "text" / "ir" / name / "qrels" / "test.tsv")
     judged = [i for i, query in enumerate(all_ids) if query in qrels]
     queries, ids = queries[judged], [all_ids[i] for i in judged]
     found = {"float32": (4 * corpus.shape[1], ndcg(queries @ corpus.T, ids, corpus_ids, qrels))}

@@ -3,9 +3,10 @@
 
 ``python -m benchmarks.tune_goals [suite.toml] [--peers NAME ...] [--only SET ...] [--out FOLDER]``
 splits the queries of a set in two: one half is given to the tuner, the other was seen by nobody and
-judges: its recall, and the time of one query a call on one thread (CPU time, the least of three
-turns). The CPU seconds of the tuning are stated beside. Results are appended as they come, so that
-a run goes on where it was stopped.
+judges: its recall or what is kept of the nDCG of exact search, and the time of one query a call on
+one thread (CPU time, the least of three turns). The CPU seconds of the tuning are stated beside.
+Goals about nDCG are asked of sets with judgments and of tuners that know nDCG. Results are appended
+as they come, so that a run goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import importlib
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ import tomllib
 from benchmarks.data import FILES
 from benchmarks.machine import describe
 from benchmarks.peers.base import Floats, Ids
-from benchmarks.peers.tuned import Goal
+from benchmarks.peers.tuned import Goal, Judged
 
 SUITE = Path(__file__).with_suffix(".toml")
 PEERS = ("vectorloom_tune", "faiss_autotune", "autofaiss_tune")
@@ -32,10 +34,23 @@ _TIMED = 200
 _MOST_QUERIES = 2000
 
 
-def load_set(spec: dict[str, Any]) -> tuple[Floats, Floats, Floats]:
-    """Rows, queries for the tuner, and queries that nobody saw."""
+@dataclass(frozen=True)
+class Data:
+    """One set: rows, queries for the tuner, and queries that nobody saw."""
+
+    rows: Floats
+    given: Floats
+    fresh: Floats
+    judged: Judged | None = None
+    fresh_ids: list[str] | None = None
+
+
+def load_set(spec: dict[str, Any], with_qrels: bool = False) -> Data:
+    """Read one set, and split its queries."""
     rng = np.random.default_rng(0)
     home = Path(os.environ.get("VECTORLOOM_DATA", "../shared/data"))
+    if with_qrels:
+        return load_judged(home, spec)
     queries = None
     if "file" in spec:
         folder = Path(os.environ["VECTORLOOM_BENCH_DATA"])
@@ -57,7 +72,29 @@ def load_set(spec: dict[str, Any]) -> tuple[Floats, Floats, Floats]:
         queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
     order = rng.permutation(len(queries))
     half = len(queries) // 2
-    return rows, queries[order[:half]], queries[order[half:]]
+    return Data(rows, queries[order[:half]], queries[order[half:]])
+
+
+def load_judged(home: Path, spec: dict[str, Any]) -> Data:
+    """Read a set with judgments; queries without any are left out."""
+    import vectorloom as vl
+
+    name = spec["set"].removeprefix("minilm-")
+    folder = home / "text" / "ir" / name / "qrels"
+    qrels: dict[str, dict[str, int]] = {}
+    for part in sorted(folder.glob("*.tsv")):
+        qrels.update(vl.measure.read_qrels(part))
+    with np.load(home / "vectors" / spec["set"] / "vectors.npz") as arrays:
+        rows = np.ascontiguousarray(arrays["corpus"], np.float32)
+        queries = np.ascontiguousarray(arrays["queries"], np.float32)
+        ids, names = arrays["corpus_ids"].tolist(), arrays["query_ids"].tolist()
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    known = np.array([i for i, query in enumerate(names) if query in qrels])
+    order = np.random.default_rng(0).permutation(known)[:_MOST_QUERIES]
+    given, fresh = order[: len(order) // 2], order[len(order) // 2 :]
+    judged = Judged(qrels, ids, [names[i] for i in given])
+    return Data(rows, queries[given], queries[fresh], judged, [names[i] for i in fresh])
 
 
 def _whole(home: Path, spec: dict[str, Any]) -> Floats:
@@ -108,14 +145,32 @@ def seconds_of(search: Any, queries: Floats) -> tuple[float, float]:
     return float(best.mean()), float(np.quantile(best, 0.95))
 
 
+def ndcg_of(found: Ids, data: Data, k: int) -> float:
+    """nDCG of what was found; a document that is the query itself is no answer."""
+    import vectorloom as vl
+
+    assert data.judged is not None
+    assert data.fresh_ids is not None
+    ids = data.judged.ids
+    run = {}
+    for query, row in zip(data.fresh_ids, found.tolist(), strict=True):
+        names = [ids[at] for at in row if at >= 0 and ids[at] != query][:k]
+        run[query] = {name: float(-rank) for rank, name in enumerate(names)}
+    qrels = {query: data.judged.qrels[query] for query in data.fresh_ids}
+    return float(vl.measure.evaluate_retrieval(qrels, run, metrics=[f"nDCG@{k}"])[f"nDCG@{k}"])
+
+
 def run_one(peer: Any, spec: dict[str, Any], wish: dict[str, Any], k: int) -> dict[str, Any]:
     """Tune, and judge by queries that nobody saw."""
-    rows, given, fresh = load_set(spec)
+    data = load_set(spec, "ndcg_loss" in wish)
+    rows, given, fresh = data.rows, data.given, data.fresh
     memory = None if "share" not in wish else int(wish["share"] * rows.nbytes)
     smallest = "p95" in wish and memory is None
+    quality = wish["recall"] if data.judged is None else 1.0 - wish["ndcg_loss"]
     goal = Goal(
-        wish["recall"], k, spec["metric"], memory, wish.get("p95"), "memory" if smallest else "time"
-    )
+        quality, k, spec["metric"], memory, wish.get("p95"), "memory" if smallest else "time",
+        data.judged,
+    )  # fmt: skip
     row: dict[str, Any] = {"set": spec["name"], "goal": wish["name"], "tuner": peer.NAME}
     row |= {"rows": len(rows), "dim": rows.shape[1], "memory": memory}
     start = time.process_time()
@@ -126,7 +181,10 @@ def run_one(peer: Any, spec: dict[str, Any], wish: dict[str, Any], k: int) -> di
     row["tuning_cpu_s"] = time.process_time() - start
     truth = exact(rows, fresh, k, spec["metric"])
     found = np.concatenate([tuned.search(fresh[i : i + 64]) for i in range(0, len(fresh), 64)])
-    recall = recall_of(found, rows, fresh, truth, spec["metric"])
+    if data.judged is None:
+        recall = recall_of(found, rows, fresh, truth, spec["metric"])
+    else:
+        recall = ndcg_of(found, data, k) / ndcg_of(truth[0], data, k)
     seconds, p95 = seconds_of(tuned.search, fresh)
     kept = recall >= goal.recall and (memory is None or tuned.bytes <= memory)
     kept = kept and (goal.p95 is None or p95 <= goal.p95)
@@ -189,7 +247,11 @@ def main() -> None:
         for number, wish in enumerate(suite["goals"]):
             if given.goals and number not in given.goals:
                 continue
+            if "ndcg_loss" in wish and not spec.get("judged"):
+                continue
             for peer in peers.values():
+                if "ndcg_loss" in wish and not getattr(peer, "KNOWS_NDCG", False):
+                    continue
                 key = (spec["name"], wish["name"], peer.NAME)
                 if any((r["set"], r["goal"], r["tuner"]) == key for r in rows):
                     continue

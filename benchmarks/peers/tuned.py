@@ -11,12 +11,30 @@ from benchmarks.peers.base import Floats, Ids
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What is relevant.
+
+    Parameters
+    ----------
+    qrels : dict
+        Query id -> row id -> grade.
+    ids, query_ids : list of str
+        Of the rows, and of the queries that the tuner is given.
+    """
+
+    qrels: dict[str, dict[str, int]]
+    ids: list[str]
+    query_ids: list[str]
+
+
+@dataclass(frozen=True)
 class Goal:
     """One wish.
 
     Parameters
     ----------
     recall : float
+        With judgments the share of the nDCG of exact search to keep.
     k : int
     metric : {"cosine", "l2"}
         Rows of a cosine set are unit.
@@ -25,6 +43,7 @@ class Goal:
     p95 : float or None
         Seconds.
     minimise : {"time", "memory"}
+    judged : Judged or None
     """
 
     recall: float
@@ -33,6 +52,7 @@ class Goal:
     memory: int | None
     p95: float | None
     minimise: str
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,20 @@ from benchmarks.peers.base import Floats, load
 from benchmarks.peers.tuned import Goal, Tuned
 
 NAME = "vectorloom tune"
+KNOWS_NDCG = True
 
 
 def tune(base: Floats, queries: Floats, goal: Goal) -> Tuned:
     vl: Any = load("vectorloom")
+    judged = goal.judged
+    wish: dict[str, Any] = {"recall": goal.recall}
+    if judged is not None:
+        wish = {"ndcg_loss": 1.0 - goal.recall, "qrels": judged.qrels}
+        wish |= {"ids": judged.ids, "query_ids": judged.query_ids}
     plan = vl.tune(
         base,
         queries,
-        recall=goal.recall,
+        **wish,
         memory=goal.memory,
         p95=goal.p95,
         minimise=goal.minimise,
