@@ -25,7 +25,7 @@ PYTHON_LAYERS: tuple[frozenset[str], ...] = tuple(
         "index",
         "tune explore",
         "store",
-        "serve cluster",
+        "serve cluster clients",
         "demo",
         "cli",
         "__init__ __main__",
