@@ -190,6 +190,8 @@ def table() -> str:
     """Return the rows that there are, in the order of the methods, as Markdown."""
     shown = ("mean", "WS-353-ALL", "MEN-TR-3k", "SIMLEX-999", "RW-STANFORD", "analogies")
     lines = [
+        "# Word learners beside gensim",
+        "",
         "| method | CPU s | words/s | " + " | ".join(shown) + " |",
         "| --- " * (len(shown) + 3) + "|",
     ]

@@ -21,11 +21,27 @@ def write_page(page: Path, results: Path) -> int:
             f"{page}: expected one line {START!r} and one {END!r}; put both where tables belong."
         )
     head, rest = text.split(START)
-    saved = [json.loads(f.read_text(encoding="utf-8")) for f in sorted(results.glob("*.json"))]
-    real = [result for result in saved if not result["smoke"]]
-    tables = "\n".join(section(result) for result in real) or "No results yet.\n"
+    sections = _sections(results)
+    tables = "\n".join(sections) or "No results yet.\n"
     page.write_text(f"{head}{START}\n\n{tables}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-    return len(real)
+    return len(sections)
+
+
+def _sections(results: Path) -> list[str]:
+    """What the runner saved; then the tables of scripts of their own, one level further down."""
+    suites, found = set(), []
+    for path in sorted(results.glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if "task" in result:
+            suites.add(path.with_suffix(".md"))
+            found += [] if result["smoke"] else [section(result)]
+    for path in sorted(set(results.rglob("*.md")) - suites):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if not lines or not lines[0].startswith("# "):
+            raise FormatError(f"{path}: expected a heading in its first line.")
+        deeper = [f"#{line}" if line.startswith("#") else line for line in lines]
+        found.append("\n".join([*deeper, ""]))
+    return found
 
 
 def section(result: dict[str, Any]) -> str:

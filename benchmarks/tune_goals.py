@@ -195,7 +195,8 @@ def run_one(peer: Any, spec: dict[str, Any], wish: dict[str, Any], k: int) -> di
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: a line a set and goal, the tuners beside each other."""
     names = list(dict.fromkeys(row["tuner"] for row in rows))
-    lines = ["| set | goal | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * len(names)]
+    lines = ["# Goals of tuning, judged by queries that nobody saw", ""]
+    lines += ["| set | goal | " + " | ".join(names) + " |", "| --- | --- |" + " --- |" * len(names)]
     for key in dict.fromkeys((row["set"], row["goal"]) for row in rows):
         cells = []
         for name in names:
