@@ -14,7 +14,6 @@ from vectorloom.errors import CapacityError, FormatError, ParameterError, ShapeE
 httpx = pytest.importorskip("httpx")
 
 from direct_server import URL, Direct, served  # noqa: E402
-
 from vectorloom.clients import AsyncClient, Client, ServerError  # noqa: E402
 from vectorloom.serve import add_key, make_app  # noqa: E402
 

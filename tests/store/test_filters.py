@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from vectorloom.errors import ParameterError
 from vectorloom.store.filter_grammar import MAX_DEPTH, parse
-from vectorloom.store.filter_sql import compile_filter, json_path
+from vectorloom.store.filter_sql import compile_filter, define_functions, json_path
 
 NAMES = ("a", "b", "c.d", "c.e")
 
@@ -52,6 +52,16 @@ def entry(payload, key, value):
     return all(test(payload, key, op, operand) for op, operand in tests.items())
 
 
+def inside(have, op, operand):
+    if op == "$size":
+        return isinstance(have, list) and len(have) == operand
+    if op == "$icontains":
+        return isinstance(have, str) and operand.lower() in have.lower()
+    if isinstance(have, list):
+        return any(comparable(each, operand) and each == operand for each in have)
+    return isinstance(have, str) and isinstance(operand, str) and operand in have
+
+
 def test(payload, path, op, operand):
     have = value_at(payload, path)
     scalar = None if isinstance(have, list | dict) else have
@@ -59,10 +69,8 @@ def test(payload, path, op, operand):
         return not all(test(payload, path, each, value) for each, value in operand.items())
     if op == "$exists":
         return (have is not None) == operand
-    if op == "$contains":
-        if isinstance(have, list):
-            return any(comparable(each, operand) and each == operand for each in have)
-        return isinstance(have, str) and isinstance(operand, str) and operand in have
+    if op in ("$contains", "$icontains", "$size"):
+        return inside(have, op, operand)
     if op in ("$ne", "$nin"):
         return not test(payload, path, {"$ne": "$eq", "$nin": "$in"}[op], operand)
     if op == "$in":
@@ -72,8 +80,8 @@ def test(payload, path, op, operand):
         if not (is_number(lat) and is_number(lon)):
             return False
         west, east = operand["west"], operand["east"]
-        inside = west <= lon <= east if west <= east else lon >= west or lon <= east
-        return operand["south"] <= lat <= operand["north"] and inside
+        between = west <= lon <= east if west <= east else lon >= west or lon <= east
+        return operand["south"] <= lat <= operand["north"] and between
     if scalar is None or not comparable(scalar, operand):
         return False
     return {
@@ -93,7 +101,7 @@ numbers = st.one_of(
     st.integers(-2, 2),
     st.sampled_from([0.1, 0.5, 1.0, 1e-3, 2.5, -0.7, 1e300, 2**53 + 1, 2**63 - 1, -(2**63)]),
 )
-words = st.text(alphabet="ab'\"%_\\é漢😀;-", max_size=3)
+words = st.text(alphabet="abA'\"%_\\éÉ漢😀;-", max_size=3)
 scalars = st.one_of(numbers, words, st.booleans())
 inner = st.one_of(scalars, st.none(), st.lists(scalars, max_size=3))
 degrees = st.one_of(st.integers(-3, 3), st.sampled_from([0.25, "1", None]))
@@ -123,6 +131,8 @@ tests = st.recursive(
         *(one(op, ordered) for op in ("$gt", "$gte", "$lt", "$lte")),
         *(one(op, st.lists(scalars, max_size=3)) for op in ("$in", "$nin")),
         one("$exists", st.booleans()),
+        one("$icontains", words),
+        one("$size", st.integers(0, 3)),
     ),
     lambda more: st.one_of(
         one("$not", more), st.tuples(more, more).map(lambda t: {**t[0], **t[1]})
@@ -146,6 +156,7 @@ filters = st.recursive(
 
 def table(rows, columns):
     db = sqlite3.connect(":memory:")
+    define_functions(db)
     db.execute("CREATE TABLE points (row INTEGER PRIMARY KEY, id NOT NULL UNIQUE, payload, text)")
     for path, column in columns.items():
         inside = "'" + json_path(path) + "'"
@@ -218,6 +229,10 @@ def test_names_that_could_leave_their_quotes_are_refused(name):
         ({"a": {"$geo_box": {"south": 1}}}, "'south', 'west', 'north', 'east'"),
         ({"a": {"$geo_box": dict(south=2, west=0, north=1, east=1)}}, "south <= north"),
         ({"a": {"$eq": [1]}}, "takes a number"),
+        ({"a": {"$icontains": 1}}, "takes text"),
+        ({"a": {"$size": -1}}, "whole number"),
+        ({"a": {"$size": True}}, "whole number"),
+        ({"a": {"$size": "1"}}, "whole number"),
         ({"a": "x\0"}, "characters"),
         ({"a": "\ud800"}, "characters"),
     ],
@@ -257,7 +272,9 @@ junk = st.recursive(
         st.lists(more, max_size=3),
         st.dictionaries(
             st.one_of(
-                st.sampled_from(["$and", "$or", "$not", "$in", "$eq", "$gt", "$geo_box", "a"]),
+                st.sampled_from(
+                    ["$and", "$or", "$not", "$in", "$eq", "$gt", "$geo_box", "$size", "a"]
+                ),
                 st.text(max_size=3),
                 st.integers(),
             ),

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vectorloom.errors import CapacityError, FormatError, InternalError
-from vectorloom.store.filter_sql import json_path
+from vectorloom.store.filter_sql import define_functions, json_path
 from vectorloom.store.schema import FORMAT_VERSION, Schema
 
 NAME = "collection.db"
@@ -121,6 +121,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             if not read_only:
                 _tune(db)
             db.execute("PRAGMA cache_size = -16000")
+            define_functions(db)
             _check_format(db, path)
         except BaseException:
             db.close()

@@ -5,12 +5,15 @@
             | {"$and": [where, …]} | {"$or": [where, …]} | {"$not": where}
     test   := {"$eq" | "$ne" | "$gt" | "$gte" | "$lt" | "$lte": value}
             | {"$in" | "$nin": [value, …]} | {"$exists": bool} | {"$contains": value}
+            | {"$icontains": text} | {"$size": count}
             | {"$geo_box": {"south", "west", "north", "east"}} | {"$not": test}
 
 A test is true or false, never unknown: each but ``$ne``, ``$nin``, ``$not`` and ``{"$exists":
-False}`` is false where the value is missing, null, a list or an object (``$contains`` and
-``$exists`` look at lists). Numbers compare with numbers and text with text, by code points; true
-and false are 1 and 0. The library, the command line and the server read this grammar alone.
+False}`` is false where the value is missing, null, a list or an object (``$contains``, ``$exists``
+and ``$size``, which counts entries, look at lists). ``$icontains`` looks into text alone and takes
+upper and lower case as the same, as `str.lower` does. Numbers compare with numbers and text with
+text, by code points; true and false are 1 and 0. The library, the command line and the server read
+this grammar alone.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ TEXT, ID = "$text", "$id"
 
 _ORDER = ("$gt", "$gte", "$lt", "$lte")
 _SCALAR = ("$eq", "$ne", *_ORDER)
-_OPERATORS = (*_SCALAR, "$in", "$nin", "$exists", "$contains", "$geo_box", "$not")
+_OPERATORS = (*_SCALAR, "$in", "$nin", "$exists", "$contains", "$icontains", "$size",
+              "$geo_box", "$not")  # fmt: skip
 _SIDES = ("south", "west", "north", "east")
 
 # Beyond any filter a person writes; a request must not make the parser of SQL work for minutes.
@@ -37,7 +41,7 @@ MAX_DEPTH, MAX_TESTS, MAX_VALUES = 12, 256, 100_000
 
 @dataclass(frozen=True)
 class Test:
-    """One comparison; `operator` is one of $eq, the orders, $in, $exists, $contains, $geo_box."""
+    """One comparison, with the operators that are not put together out of others."""
 
     path: str
     operator: str
@@ -192,6 +196,8 @@ class _Parser:
                 raise ParameterError(f"$exists of {path!r} takes true or false; got {value!r:.80}.")
             test = Test(path, "$exists", True)
             return test if value else Not(test)
+        if operator in ("$icontains", "$size"):
+            return Test(path, operator, _checked(path, operator, value))
         return Test(path, "$geo_box", _box(path, value))
 
     def _check_depth(self, depth: int) -> None:
@@ -225,6 +231,16 @@ def _scalar(path: str, operator: str, value: Any) -> Any:
     raise ParameterError(
         f"{operator} of {path!r} takes a number, text, true or false; got {value!r:.80}.{hint}"
     )
+
+
+def _checked(path: str, operator: str, value: Any) -> Any:
+    found = _scalar(path, operator, value)
+    text = operator == "$icontains"
+    fits = isinstance(found, str) if text else isinstance(found, int) and found >= 0
+    if not fits or isinstance(value, bool):
+        what = "text" if text else "a whole number, not negative"
+        raise ParameterError(f"{operator} of {path!r} takes {what}; got {value!r:.80}.")
+    return found
 
 
 def _encodes(text: str) -> bool:

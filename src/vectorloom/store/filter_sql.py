@@ -9,12 +9,14 @@ selects nothing, as false does, and a bare comparison is what an index can answe
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vectorloom.store.filter_grammar import ID, TEXT, Every, Node, Not, Some, Test, parse
 
+_LOWER = "vl_lower"
 _SIGNS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 
 Piece = tuple[str, list[Any]]
@@ -65,6 +67,14 @@ def compile_filter(where: Mapping[str, Any], columns: Mapping[str, str]) -> Comp
     )
 
 
+def define_functions(db: sqlite3.Connection) -> None:
+    """Give a connection what filters call; SQLite itself lowers ASCII alone."""
+    db.create_function(
+        _LOWER, 1, lambda value: value.lower() if isinstance(value, str) else None,
+        deterministic=True,
+    )  # fmt: skip
+
+
 def json_path(path: str) -> str:
     """Return a checked dotted path as SQLite's JSON functions take it."""
     return "$" + "".join(f'."{part}"' for part in path.split("."))
@@ -96,6 +106,10 @@ class _Writer:
             return self._exists(test)
         if test.operator == "$contains":
             return self._contains(test)
+        if test.operator == "$icontains":
+            return self._contains_folded(test)
+        if test.operator == "$size":
+            return self._size(test)
         column, own = self._column(test.path)
         if test.operator == "$in":
             return f"{column} IN (SELECT value FROM json_each(?))", [*own, _as_json(test.value)]
@@ -153,6 +167,19 @@ class _Writer:
         within = "(json_type(payload, ?) = 'text' AND instr(json_extract(payload, ?), ?) > 0)"
         parameters = [inside, inside, test.value, inside, inside, bound]
         return f"({within} OR {member})", parameters
+
+    def _contains_folded(self, test: Test) -> Piece:
+        column, own = self._column(test.path)
+        sql = f"(typeof({column}) = 'text' AND instr({_LOWER}({column}), ?) > 0)"
+        return sql, [*own, *own, test.value.lower()]
+
+    def _size(self, test: Test) -> Piece:
+        if test.path in (TEXT, ID):
+            return "0", []
+        self.scanned.add(test.path)
+        inside = json_path(test.path)
+        sql = "(json_type(payload, ?) = 'array' AND json_array_length(payload, ?) = ?)"
+        return sql, [inside, inside, test.value]
 
     def _geo_box(self, test: Test) -> Piece:
         south, west, north, east = test.value
