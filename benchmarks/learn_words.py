@@ -6,7 +6,7 @@
 and writes ``results/learn/<name>.json`` and ``results/learn/words.md``. All learners get the same
 sentences: lower-cased runs of letters, at most 1,000 to a sentence. Time is the CPU time of the
 training alone (`process_time`), since the machine may be shared; counting the vocabulary is left
-out for those that train, and in for `PMISVD`, which does nothing else.
+out for those that train, and in for those that count pairs.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ SETS = (
     *("WS-353-ALL", "WS-353-SIM", "WS-353-REL", "MEN-TR-3k", "MTurk-287", "RG-65"),
     *("SIMLEX-999", "RW-STANFORD", "SemEval17", "YP-130"),
 )
+COUNTING = ("PMISVD", "Swivel", "BitCipher")  # one pass over the text
 CANDIDATES = 30_000
 RESULTS = Path(__file__).parent / "results" / "learn"
 Sentences = list[list[str]]
@@ -122,6 +123,7 @@ METHODS: dict[str, tuple[Callable[..., Trained], dict[str, Any]]] = {
     "FastText": (ours, {"kind": "FastText"}),
     "FastText, seeded": (ours, {"kind": "FastText", "random_state": 1}),
     "PMISVD": (ours, {"kind": "PMISVD"}),
+    "Swivel": (ours, {"kind": "Swivel"}),
     "PMISVD, 300 dimensions": (ours, {"kind": "PMISVD", "vector_size": 300}),
 }
 
@@ -166,7 +168,7 @@ def run_one(name: str, folder: Path) -> None:
     n_tokens = sum(map(len, found))
     words, vectors, seconds = train(found, **settings)
     package = {gensim: "gensim", fasttext: "fasttext", ours: "vectorloom"}[train]
-    epochs = 1 if settings.get("kind") == "PMISVD" else EPOCHS
+    epochs = 1 if settings.get("kind") in COUNTING else EPOCHS
     row = {
         "name": name,
         "version": vl.__version__ if train is ours else version(package),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.words.pmi_svd import PMISVD
     from vectorloom.learn.words.queries import UnknownWordError
     from vectorloom.learn.words.retrofit import retrofit
+    from vectorloom.learn.words.swivel import Swivel
     from vectorloom.learn.words.word2vec import Word2Vec
 
 # Public name -> module; imported at first use, since some bring scikit-learn along.
@@ -34,6 +35,7 @@ _LAZY = {
     "LatentSemantic": "vectorloom.learn.latent_semantic",
     "Phrases": "vectorloom.learn.words.phrases",
     "PMISVD": "vectorloom.learn.words.pmi_svd",
+    "Swivel": "vectorloom.learn.words.swivel",
     "UnknownWordError": "vectorloom.learn.words.queries",
     "Word2Vec": "vectorloom.learn.words.word2vec",
     "encode": "vectorloom.learn.encode",
@@ -47,6 +49,7 @@ _KINDS = {
     "learn.keyed_vectors": "KeyedVectors",
     "learn.latent_semantic": "LatentSemantic",
     "learn.pmi_svd": "PMISVD",
+    "learn.swivel": "Swivel",
     "learn.word2vec": "Word2Vec",
 }
 
@@ -60,6 +63,7 @@ __all__ = [
     "KeyedVectors",
     "LatentSemantic",
     "Phrases",
+    "Swivel",
     "UnknownWordError",
     "Word2Vec",
     "encode",
