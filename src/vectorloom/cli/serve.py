@@ -23,19 +23,53 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Write nothing.")] = False,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=PATH: a learner or encoder of texts, for /v1/embeddings and search by text; "
+            "may be given again."
+        ),
+    ] = None,
+    import_folder: Annotated[
+        Path | None, typer.Option(help="Folder of files that may be imported over HTTP.")
+    ] = None,
+    recall_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of searches asked again exactly.")
+    ] = 0.01,
+    recall_budget: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of one core that this may take.")
+    ] = 0.02,
+    slow_seconds: Annotated[
+        float, typer.Option(min=0, help="Longer requests are logged as slow, with their plan.")
+    ] = 1.0,
+    max_body: Annotated[
+        int, typer.Option(min=1, max=4096, help="MiB of a request, packed and unpacked.")
+    ] = 64,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, help="After SIGTERM: not ready but answering, then end.")
+    ] = 0.0,
     jobs: JobsOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Serve the collections of a folder over HTTP."""
     with job(as_json=False, debug=debug):
-        from vectorloom.serve import make_app, run
+        from vectorloom.serve import Limits, Settings, make_app, open_models, run
 
         if (tls_cert is None) != (tls_key is None):
             raise ParameterError("--tls-cert and --tls-key go together; give both or neither.")
         tls = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
-        app = make_app(path, host, api_key_file, read_only, jobs)
+        settings = Settings(
+            read_only=read_only,
+            n_jobs=jobs,
+            limits=Limits(body_bytes=max_body << 20, slow_seconds=slow_seconds),
+            models=open_models(model or []),
+            import_folder=import_folder,
+            recall_share=recall_share,
+            recall_budget=recall_budget,
+        )
+        app = make_app(path, host, api_key_file, settings)
         note(f"http{'s' if tls else ''}://{host}:{port} serves {path}; Ctrl-C stops")
-        run(app, host, port, tls)
+        run(app, host, port, tls, drain_seconds)
 
 
 def key(

@@ -3,78 +3,37 @@
 
 A request passes, in this order: its host (where there are no keys, against web pages that reach a
 local server under another name), its key, its route, its type and size, the queue, the handler.
-What is refused early costs nothing: no body is read before the key is known.
+What is refused early costs nothing: no body is read before the key is known. Answers go out in
+pieces, the next one when the last was taken, so that slow readers hold no more than that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
-from vectorloom.errors import (
-    CapacityError,
-    FormatError,
-    InternalError,
-    ParameterError,
-    ShapeError,
-)
-from vectorloom.serve.home import ExistsError, Home, UnknownCollectionError
+from vectorloom.errors import ParameterError
+from vectorloom.serve import answers, bodies, logs, replies, routes
+from vectorloom.serve.calls import ARROW, JSON, NPY, Answer, Call, Limits, Route
 from vectorloom.serve.keys import Grant, hash_of
 from vectorloom.serve.metrics import Metrics
 from vectorloom.serve.openapi import document
-from vectorloom.serve.routes import ROUTES, Route, list_collections
-from vectorloom.store import LockedError
-
-log = logging.getLogger("vectorloom.serve")
+from vectorloom.serve.refusals import Refusal, busy, fault_of, packed, too_large
+from vectorloom.serve.schemas import MAX_POINTS
+from vectorloom.serve.service import Service
+from vectorloom.serve.taking import take
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Mapping[bytes, bytes]
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one server takes on.
-
-    Attributes
-    ----------
-    body_bytes : int
-        Of a request.
-    held_bytes : int
-        Of all bodies at once; beyond them requests are answered with 429.
-    body_seconds : float
-        In which its body must have come.
-    workers : int
-        Requests that are worked on at once.
-    waiting : int
-        That wait beyond those; more are answered with 429.
-    slow_seconds : float
-        Requests that take longer are logged as slow.
-    """
-
-    body_bytes: int = 64 << 20
-    held_bytes: int = 512 << 20
-    body_seconds: float = 60.0
-    workers: int = 8
-    waiting: int = 256
-    slow_seconds: float = 1.0
-
-
-class Refusal(Exception):  # noqa: N818
-    """An answer that is an error, decided before any handler ran."""
-
-    def __init__(self, status: int, kind: str, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status, self.kind, self.headers = status, kind, headers
+_PIECE = 1 << 18
 
 
 class App:
@@ -82,20 +41,22 @@ class App:
 
     Parameters
     ----------
-    home : Home
+    service : Service
     keys : mapping of str to Grant, or None
         By hash. None lets everyone in who reaches the loopback interface.
     limits : Limits
     """
 
-    def __init__(self, home: Home, keys: Mapping[str, Grant] | None, limits: Limits) -> None:
-        self._home = home
+    def __init__(self, service: Service, keys: Mapping[str, Grant] | None, limits: Limits) -> None:
+        self.service = service
         self._keys = keys
         self._limits = limits
         self._metrics = Metrics()
         self._pool = ThreadPoolExecutor(limits.workers, "vectorloom-serve")
+        self._folder = str(service.home.folder)
         self._inside = 0
         self._held = 0
+        self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's life."""
@@ -106,10 +67,15 @@ class App:
         else:
             raise ValueError(f"scope {scope['type']!r} is not served")
 
+    def drain(self) -> None:
+        """Say from now on that this server is not ready; it still answers."""
+        self.draining = True
+
     def close(self) -> None:
         """Finish what is being worked on and close the collections."""
+        self.drain()
         self._pool.shutdown(wait=True)
-        self._home.close()
+        self.service.close()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -121,57 +87,91 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    # ---- a request -----------------------------------------------------------------------------
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        name = "other"
-        headers: dict[str, str] = {}
+        seen: dict[str, Any] = {"route": "other"}
         try:
-            name, status, body, kind = await self._answer(scope, receive)
-        except Refusal as refusal:
-            status, headers = refusal.status, refusal.headers
-            body, kind = _error(status, refusal.kind, str(refusal)), "application/json"
+            answer = await self._answer(scope, receive, seen)
         except Exception as error:
-            status, body = _told(error, scope)
-            kind = "application/json"
+            answer = self._told(error, scope)
         spent = time.perf_counter() - began
-        self._metrics.seen(name, status, spent)
-        told = {"method": scope["method"], "route": name, "status": status, "ms": spent * 1e3}
-        level = logging.WARNING if spent > self._limits.slow_seconds else logging.INFO
-        log.log(level, "%s", json.dumps(told))
-        pairs = [
-            (b"content-type", kind.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"cache-control", b"no-store"),
-            *[(key.replace("_", "-").encode(), value.encode()) for key, value in headers.items()],
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": pairs})
-        await send({"type": "http.response.body", "body": body})
+        self._metrics.seen(seen["route"], answer.status, spent)
+        self._log(scope, seen, answer.status, spent)
+        if isinstance(answer.body, bytes):
+            self._held += len(answer.body)
+        try:
+            await self._send(answer, send)
+        finally:
+            if isinstance(answer.body, bytes):
+                self._held -= len(answer.body)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, int, bytes, str]:
-        headers = {key.lower(): value for key, value in scope["headers"]}
+    def _told(self, error: Exception, scope: Scope) -> Answer:
+        fault = fault_of(error, self._folder)
+        if fault.is_ours:
+            logs.requests.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        headers = error.headers if isinstance(error, Refusal) else {}
+        return Answer(fault.status, packed(fault.to_dict()), JSON, tuple(headers.items()))
+
+    def _log(self, scope: Scope, seen: Mapping[str, Any], status: int, spent: float) -> None:
+        told = {"method": scope["method"], **seen, "status": status, "ms": round(spent * 1e3, 3)}
+        plan, where = told.pop("plan", None), told.pop("where", None)
+        logs.requests.info("request", extra={"told": told})
+        if spent > self._limits.slow_seconds:
+            told |= {"plan": plan, "where": logs.shortened(where)} if plan else {}
+            logs.slow.warning("slow %s", json.dumps(told, default=str), extra={"told": told})
+
+    async def _answer(self, scope: Scope, receive: Receive, seen: dict[str, Any]) -> Answer:
+        headers: Headers = {key.lower(): value for key, value in scope["headers"]}
         path, method = scope["path"], scope["method"]
         if path in ("/livez", "/readyz") and method == "GET":
-            return path, 200, b'{"status": "ok"}', "application/json"
-        grant = self._allowed(headers)
-        if path == "/metrics" and method == "GET":
-            return path, 200, self._metrics.text().encode(), "text/plain; version=0.0.4"
-        if path == "/openapi.json" and method == "GET":
-            return path, 200, _packed(document()), "application/json"
-        route, name = _routed(method, path)
-        self._check(route, name, grant)
+            seen["route"] = path
+            return self._health(path)
+        grant, owner = self._allowed(headers)
+        if path in ("/metrics", "/openapi.json") and method == "GET":
+            seen["route"] = path
+            return await asyncio.to_thread(self._about, path, grant)
+        route, places = routes.find(method, path)
+        seen["route"] = f"{route.method} {route.path}"
+        self._check(route, places.get("name"), grant)
+        query = scope.get("query_string", b"")
+        kind = self._kind(route, headers, query)
+        key = headers.get(b"idempotency-key") if route.writes else None
+        scoped = replies.scope_of(owner, method, path, replies.checked_key(key)) if key else None
         body = _Body(self)
         try:
-            if method in ("POST", "PUT"):
-                await self._body(headers, receive, body)
-            answer = await self._worked(route, name, body)
+            if kind:
+                await self._read(headers, receive, body)
+            call = Call(self.service, grant, places, {}, notes=seen)
+            call.accept = answers.chosen(headers.get(b"accept", b""), route.accepts)
+            return await self._worked(route, call, kind, query, body, scoped)
         finally:
             body.release()
-        if route.handle is list_collections:
-            answer["collections"] = [each for each in answer["collections"] if grant.covers(each)]
-        return f"{route.method} {route.path}", 200, answer_bytes(answer), "application/json"
 
-    def _allowed(self, headers: Mapping[bytes, bytes]) -> Grant:
+    def _health(self, path: str) -> Answer:
+        if path == "/readyz" and (self.draining or not self.service.home.folder.is_dir()):
+            raise Refusal(503, "NotReady", "this server is about to end, or has lost its folder.")
+        return Answer(200, b'{"status":"ok"}')
+
+    def _about(self, path: str, grant: Grant) -> Answer:
+        if path == "/openapi.json":
+            return Answer(200, packed(document()))
+        operations = self.service.operations.counts()
+        gauges: dict[str, tuple[str, dict[str, float]]] = {
+            "vectorloom_requests_inside": ("Requests being worked on.", {"": self._inside}),
+            "vectorloom_held_bytes": ("Of bodies and answers.", {"": self._held}),
+            "vectorloom_operations": (
+                "Long operations by state.",
+                {f'{{state="{state}"}}': n for state, n in operations.items()},
+            ),
+        }
+        text = self._metrics.text(gauges)
+        text += "\n".join(self.service.recall.lines(grant.covers)) + "\n"
+        return Answer(200, text.encode(), "text/plain; version=0.0.4")
+
+    def _allowed(self, headers: Headers) -> tuple[Grant, str]:
+        """Return what the one who asks may do, and what stands for him."""
         if self._keys is None:
             host = headers.get(b"host", b"").decode("latin-1")
             bare = host if host.endswith("]") else host.rpartition(":")[0] or host
@@ -181,76 +181,137 @@ class App:
                     "this server has no API keys and answers only to localhost; start it with "
                     "--api-key-file to be reached under other names.",
                 )  # fmt: skip
-            return Grant(True, None)
+            return Grant(True, None), ""
         given = headers.get(b"authorization", b"").decode("latin-1")
         scheme, _, key = given.partition(" ")
-        grant = self._keys.get(hash_of(key.strip())) if scheme.lower() == "bearer" else None
+        owner = hash_of(key.strip())
+        grant = self._keys.get(owner) if scheme.lower() == "bearer" else None
         if grant is None:
             raise Refusal(
                 401, "Unauthorized", "send a known key as 'Authorization: Bearer KEY'.",
                 www_authenticate="Bearer",
             )  # fmt: skip
-        return grant
+        return grant, owner
 
     def _check(self, route: Route, name: str | None, grant: Grant) -> None:
         if name is not None and not grant.covers(name):
             raise Refusal(403, "Forbidden", "this key is not for that collection.")
         if route.writes and not grant.may_write:
             raise Refusal(403, "Forbidden", "this key may read and not write.")
-        if route.writes and self._home.read_only:
+        if route.stores and self.service.home.read_only:
             raise Refusal(403, "Forbidden", "this server only reads.")
 
-    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, body: _Body) -> None:
-        kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip()
-        if kind.lower() != "application/json":
+    # ---- its body ------------------------------------------------------------------------------
+
+    def _kind(self, route: Route, headers: Headers, query: bytes) -> str:
+        """Return the media type of the body, "" where none comes."""
+        if len(query) > _PIECE:
+            raise too_large(_PIECE)
+        kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0]
+        kind = kind.strip().lower()
+        length = headers.get(b"content-length", b"")
+        none_comes = not kind and length in (b"", b"0") and b"transfer-encoding" not in headers
+        if route.method not in ("POST", "PUT") or none_comes:
+            kind = ""
+        allowed = (JSON, NPY, ARROW) if route.vectors else (JSON,)
+        if (kind and kind not in allowed) or (not kind and not none_comes and route.schema):
             raise Refusal(
-                415, "UnsupportedMediaType", "send JSON, with content-type application/json."
-            )
+                415, "UnsupportedMediaType",
+                f"send {' or '.join(allowed)}, and say so in content-type.",
+            )  # fmt: skip
+        if query and kind not in (NPY, ARROW):
+            raise ParameterError("nothing is taken from the query string here.")
+        return kind
+
+    async def _read(self, headers: Headers, receive: Receive, body: _Body) -> None:
         most = self._limits.body_bytes
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > most:
-            raise _too_large(most)
+        if length.isdigit() and int(length[:20]) > most:
+            raise too_large(most)
         try:
             await asyncio.wait_for(body.read(receive), self._limits.body_seconds)
         except asyncio.TimeoutError:
             raise Refusal(408, "Timeout", "the body took too long to come.") from None
 
-    async def _worked(self, route: Route, name: str | None, body: _Body) -> Any:
+    def _fields(self, route: Route, kind: str, query: bytes, whole: bytes) -> Mapping[str, Any]:
+        """Return the fields of a body, known ones alone."""
+        if kind in (NPY, ARROW):
+            most = self._limits.body_bytes
+            found = bodies.unpacked(kind, whole, query, MAX_POINTS, most)
+        else:
+            found = bodies.parsed(whole) if whole else {}
+        return take(found, route.schema, route.needs)
+
+    # ---- its work ------------------------------------------------------------------------------
+
+    async def _worked(
+        self, route: Route, call: Call, kind: str, query: bytes, body: _Body, scope: str | None
+    ) -> Answer:
         if self._inside >= self._limits.workers + self._limits.waiting:
-            raise Refusal(
-                429, "TooManyRequests", "too many requests are waiting; try again.", retry_after="1"
-            )
+            raise busy("too many requests are waiting; try again.")
         self._inside += 1
+
+        def work() -> Answer:
+            whole = body.whole()
+            if scope is None:
+                call.body = self._fields(route, kind, query, whole)
+                return answers.finished(route.handle(call), route.status)
+            kept = self.service.replies
+            mark = replies.fingerprint_of(kind, query, whole)
+            with kept.claimed(scope):
+                given = kept.find(scope, mark)
+                if given is None:
+                    call.body = self._fields(route, kind, query, whole)
+                    given = self._done(route, call, scope, mark)
+                return given
+
         try:
-            given: list[Any] = [self._home] if name is None else [self._home, name]
-
-            def work() -> Any:
-                if route.method != "GET":
-                    given.append(_parsed(body.whole()))
-                return route.handle(*given)
-
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._inside -= 1
 
+    def _done(self, route: Route, call: Call, scope: str, mark: str) -> Answer:
+        """Do a write once and keep its answer; of long work both are one commit of the journal."""
+        kept = self.service.replies
+        if route.status == 202:
+            with self.service.state.transaction():
+                given = answers.finished(route.handle(call), route.status)
+                kept.keep(scope, mark, given)
+        else:
+            given = answers.finished(route.handle(call), route.status)
+            kept.keep(scope, mark, given)
+        return given
 
-def _routed(method: str, path: str) -> tuple[Route, str | None]:
-    parts = path.split("/")
-    others = []
-    for route in ROUTES:
-        wanted = route.path.split("/")
-        if len(wanted) != len(parts):
-            continue
-        if all(w in (p, "{name}") for w, p in zip(wanted, parts, strict=True)):
-            if route.method == method:
-                return route, parts[3] if len(parts) > 3 else None
-            others.append(route.method)
-    if others:
-        raise Refusal(
-            405, "MethodNotAllowed", f"{method} is not for this path; {', '.join(others)} is.",
-            allow=", ".join(others),
-        )  # fmt: skip
-    raise Refusal(404, "NotFound", "there is nothing at this path; see /openapi.json.")
+    async def _send(self, answer: Answer, send: Send) -> None:
+        pairs = [
+            (b"content-type", answer.kind.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"cache-control", b"no-store"),
+            *[
+                (name.encode(), value.encode("latin-1", "replace"))
+                for name, value in answer.headers
+            ],
+        ]
+        if isinstance(answer.body, bytes):
+            pairs.append((b"content-length", str(len(answer.body)).encode()))
+        start = {"type": "http.response.start", "status": answer.status, "headers": pairs}
+        await self._put(send, start)
+        if isinstance(answer.body, bytes):
+            view = memoryview(answer.body)
+            for at in range(0, max(1, len(view)), _PIECE):
+                more = at + _PIECE < len(view)
+                await self._put(send, _piece(bytes(view[at : at + _PIECE]), more))
+            return
+        loop = asyncio.get_running_loop()
+        while True:
+            piece = await loop.run_in_executor(self._pool, _next, answer.body)
+            await self._put(send, _piece(piece or b"", piece is not None))
+            if piece is None:
+                return
+
+    async def _put(self, send: Send, message: MutableMapping[str, Any]) -> None:
+        """Send a piece; one who takes none for too long is given up."""
+        await asyncio.wait_for(send(message), self._limits.body_seconds)
 
 
 class _Body:
@@ -272,12 +333,9 @@ class _Body:
             self._total += len(piece)
             self._app._held += len(piece)
             if self._total > limits.body_bytes:
-                raise _too_large(limits.body_bytes)
+                raise too_large(limits.body_bytes)
             if self._app._held > limits.held_bytes:
-                raise Refusal(
-                    429, "TooManyRequests", "too much is being sent at once; try again.",
-                    retry_after="1",
-                )  # fmt: skip
+                raise busy("too much is being sent at once; try again.")
             self._pieces.append(piece)
             if not message.get("more_body", False):
                 return
@@ -290,60 +348,10 @@ class _Body:
         self._total, self._pieces = 0, []
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, "TooLarge", f"the body has more than {most:,} bytes; send less at once.")
+def _piece(body: bytes, more: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "http.response.body", "body": body}
+    return found | {"more_body": True} if more else found
 
 
-def _parsed(body: bytes) -> Any:
-    def refuse(word: str) -> Any:
-        raise ValueError(f"{word} is not JSON")
-
-    try:
-        return json.loads(body, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, "BadRequest", f"the body is not JSON ({error}).") from None
-
-
-def _told(error: Exception, scope: Scope) -> tuple[int, bytes]:
-    """Return the status and body for what a handler raised; our own mistakes are not shown."""
-    kind = type(error).__name__
-    if isinstance(error, UnknownCollectionError):
-        return 404, _error(404, "NotFound", "there is no collection of this name.")
-    if isinstance(error, ExistsError):
-        return 409, _error(409, "Conflict", "there is a collection of this name already.")
-    if isinstance(error, LockedError):
-        return 409, _error(409, "Conflict", "another process writes to this collection.")
-    if isinstance(error, ParameterError | ShapeError):
-        return 422, _error(422, kind, str(error))
-    if isinstance(error, CapacityError | MemoryError):
-        return 507, _error(507, "CapacityError", "there is no room for this; see the server's log.")
-    log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-    if isinstance(error, FormatError) and not isinstance(error, InternalError):
-        return 500, _error(500, kind, "something stored is damaged; see the server's log.")
-    return 500, _error(500, "InternalError", "this is our mistake; see the server's log.")
-
-
-def _error(status: int, kind: str, message: str) -> bytes:
-    return _packed({"error": {"status": status, "kind": kind, "message": message}})
-
-
-def answer_bytes(data: Any) -> bytes:
-    """Return an answer as JSON; what is beyond float32 (a distance) becomes null."""
-    try:
-        return _packed(data)
-    except ValueError:
-        return _packed(_finite(data))
-
-
-def _packed(data: Any) -> bytes:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-        "utf-8", "replace"
-    )
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    return [_finite(value) for value in data] if isinstance(data, list) else data
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -27,10 +27,20 @@ class Metrics:
             self._buckets[route][place] += 1
             self._sums[route] += seconds
 
-    def text(self) -> str:
-        """Return the exposition format, version 0.0.4."""
+    def text(self, gauges: Mapping[str, tuple[str, Mapping[str, float]]]) -> str:
+        """Return the exposition format, version 0.0.4.
+
+        Parameters
+        ----------
+        gauges : mapping of str to (str, mapping of str to float)
+            By name: what it is, and its values by labels (``""`` for none).
+        """
         with self._lock:
-            return "\n".join(self._lines()) + "\n"
+            lines = list(self._lines())
+        for name, (about, values) in gauges.items():
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
+            lines += [f"{name}{labels} {value:g}" for labels, value in values.items()]
+        return "\n".join(lines) + "\n"
 
     def _lines(self) -> Iterator[str]:
         yield "# HELP vectorloom_requests_total Requests answered."

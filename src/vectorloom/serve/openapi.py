@@ -3,58 +3,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from vectorloom.serve.calls import ARROW, JSON, NPY, Route
+from vectorloom.serve.operations import STATES
 from vectorloom.serve.routes import ROUTES
+from vectorloom.serve.schemas import NAME
 
 _ERRORS = {
-    "400": "not JSON",
+    "400": "not JSON, npy or Arrow",
     "401": "no known key",
     "403": "the key does not allow it",
-    "404": "no such collection",
+    "404": "nothing of this name",
     "408": "the body took too long",
-    "409": "exists, or is being written elsewhere",
-    "413": "the body is too large",
-    "415": "not JSON",
+    "409": "exists, is being written elsewhere, or an idempotency key was used before",
+    "413": "the body, or what it unpacks to, is too large",
+    "415": "a media type that is not taken here",
     "422": "something in the body cannot be meant",
     "429": "too many requests wait",
     "500": "a mistake of the server, or damage",
     "507": "no room",
 }
+_PLACE = re.compile(r"\{(\w+)\}")
+_BINARY = {"type": "string", "format": "binary"}
 
 
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document as plain data."""
-    error = {"$ref": "#/components/schemas/Error"}
-    failures = {
-        status: {"description": what, "content": {"application/json": {"schema": error}}}
-        for status, what in _ERRORS.items()
-    }
     paths: dict[str, Any] = {}
     for route in ROUTES:
-        operation: dict[str, Any] = {
-            "summary": route.about,
-            "operationId": route.handle.__name__,
-            "responses": {
-                "200": {
-                    "description": "done",
-                    "content": {"application/json": {"schema": {"type": "object"}}},
-                },
-                **failures,
-            },
-        }
-        if "{name}" in route.path:
-            name = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}
-            operation["parameters"] = [
-                {"name": "name", "in": "path", "required": True, "schema": name}
-            ]
-        if route.method in ("POST", "PUT"):
-            operation["requestBody"] = {
-                "required": True,
-                "content": {"application/json": {"schema": {"type": "object"}}},
-            }
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
-    fields = {"status": {"type": "integer"}, "kind": {"type": "string"}}
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {"title": "vectorloom", "version": "1"},
@@ -62,18 +41,96 @@ def document() -> dict[str, Any]:
         "security": [{"bearer": []}],
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-            "schemas": {
-                "Error": {
-                    "type": "object",
-                    "properties": {
-                        "error": {
-                            "type": "object",
-                            "properties": fields | {"message": {"type": "string"}},
-                            "required": ["status", "kind", "message"],
-                        }
-                    },
-                    "required": ["error"],
-                }
-            },
+            "schemas": {"Error": _error(), "Operation": _journal_entry()},
         },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    error = {"$ref": "#/components/schemas/Error"}
+    failures = {
+        status: {"description": what, "content": {JSON: {"schema": error}}}
+        for status, what in _ERRORS.items()
+    }
+    found = {"type": "object"}
+    if route.status == 202 or route.path == "/v1/operations/{id}":
+        found = {"$ref": "#/components/schemas/Operation"}
+    content: dict[str, Any] = {kind: {"schema": _BINARY} for kind in route.accepts}
+    if "application/x-tar" not in content:
+        content = {JSON: {"schema": found}} | content
+    done = {"description": "done" if route.status == 200 else "written down", "content": content}
+    operation: dict[str, Any] = {
+        "summary": route.about,
+        "operationId": route.handle.__name__.rstrip("_"),
+        "responses": {str(route.status): done, **failures},
+    }
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": NAME}
+        for name in _PLACE.findall(route.path)
+    ]
+    if route.writes:
+        key = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}
+        parameters.append(
+            {
+                "name": "Idempotency-Key", "in": "header", "required": False, "schema": key,
+                "description": "the same request is done once and answered again for a day",
+            }
+        )  # fmt: skip
+    if parameters:
+        operation["parameters"] = parameters
+    if route.schema:
+        operation["requestBody"] = _body(route)
+    return operation
+
+
+def _body(route: Route) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": route.schema,
+        "additionalProperties": False,
+    }
+    if route.needs:
+        schema["required"] = list(route.needs)
+    content: dict[str, Any] = {JSON: {"schema": schema}}
+    if route.vectors:
+        content |= {kind: {"schema": _BINARY} for kind in (NPY, ARROW)}
+    about = "npy and Arrow bodies take the other fields from ?args={…}" if route.vectors else ""
+    return {"required": bool(route.needs), "content": content} | (
+        {"description": about} if about else {}
+    )
+
+
+def _error() -> dict[str, Any]:
+    fields = {"status": {"type": "integer"}, "kind": {"type": "string"}}
+    return {
+        "type": "object",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": fields | {"message": {"type": "string"}},
+                "required": ["status", "kind", "message"],
+            }
+        },
+        "required": ["error"],
+    }
+
+
+def _journal_entry() -> dict[str, Any]:
+    time = {"type": ["string", "null"], "format": "date-time"}
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "kind": {"type": "string"},
+            "collection": {"type": "string"},
+            "request": {"type": "object"},
+            "state": {"enum": list(STATES)},
+            "attempts": {"type": "integer"},
+            "created": time,
+            "started": time,
+            "ended": time,
+            "result": {"type": ["object", "null"]},
+            "error": {"type": ["object", "null"]},
+        },
+        "required": ["id", "kind", "collection", "state"],
     }

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers that are errors: which status a mistake gets, and the one shape that all of them have.
+
+{"error": {"status": 422, "kind": "ParameterError", "message": "what came, what to do"}}
+
+Messages say what came, what was expected and what to do; never where on the machine anything lies.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NamedTuple
+
+from vectorloom.errors import (
+    CapacityError,
+    FormatError,
+    InternalError,
+    ParameterError,
+    ShapeError,
+)
+from vectorloom.serve.home import ExistsError, UnknownCollectionError
+from vectorloom.store import LockedError
+
+
+class Refusal(Exception):  # noqa: N818
+    """An answer that is an error, said by the server itself."""
+
+    def __init__(self, status: int, kind: str, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status, self.kind = status, kind
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Fault(NamedTuple):
+    """What is told of an error, and whether it is one to be looked into."""
+
+    status: int
+    kind: str
+    message: str
+    is_ours: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the one shape of errors."""
+        told = {"status": self.status, "kind": self.kind, "message": self.message}
+        return {"error": told}
+
+
+def not_found(what: str) -> Refusal:
+    """Return the refusal of something that is not there."""
+    return Refusal(404, "NotFound", f"there is no {what} of this name.")
+
+
+def conflict(message: str) -> Refusal:
+    """Return the refusal of what would overrun something that is there."""
+    return Refusal(409, "Conflict", message)
+
+
+def too_large(most: int) -> Refusal:
+    """Return the refusal of a body, or of what it unpacks to."""
+    return Refusal(413, "TooLarge", f"the body has more than {most:,} bytes; send less at once.")
+
+
+def busy(message: str) -> Refusal:
+    """Return the refusal of what may be tried again in a second."""
+    return Refusal(429, "TooManyRequests", message, retry_after="1")
+
+
+def fault_of(error: BaseException, folder: str = "") -> Fault:
+    """Return what is told of an error; no path of the machine and none of our own mistakes.
+
+    Parameters
+    ----------
+    error : BaseException
+    folder : str, default=""
+        Is cut out of messages.
+    """
+    kind = type(error).__name__
+    if isinstance(error, Refusal):
+        return Fault(error.status, error.kind, str(error))
+    if isinstance(error, UnknownCollectionError):
+        return Fault(404, "NotFound", "there is no collection of this name.")
+    if isinstance(error, ExistsError):
+        return Fault(409, "Conflict", "there is a collection of this name already.")
+    if isinstance(error, LockedError):
+        return Fault(409, "Conflict", "another process writes to this collection.")
+    if isinstance(error, ParameterError | ShapeError):
+        message = str(error)
+        return Fault(422, kind, message.replace(f"{folder}/", "") if folder else message)
+    if isinstance(error, CapacityError | MemoryError):
+        return Fault(507, "CapacityError", "there is no room for this; see the server's log.", True)
+    if isinstance(error, FormatError) and not isinstance(error, InternalError):
+        return Fault(500, kind, "something stored is damaged; see the server's log.", True)
+    return Fault(500, "InternalError", "this is our mistake; see the server's log.", True)
+
+
+def packed(data: Any) -> bytes:
+    """Return plain data as compact JSON; what is not finite becomes null."""
+    try:
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, list) else data
