@@ -114,6 +114,7 @@ def ours(found: Sentences, *, kind: str, **settings: Any) -> Trained:
 METHODS: dict[str, tuple[Callable[..., Trained], dict[str, Any]]] = {
     "gensim skip-gram": (gensim, {"sg": 1}),
     "gensim CBOW": (gensim, {"sg": 0}),
+    "gensim CBOW, alpha 0.05": (gensim, {"sg": 0, "alpha": 0.05}),
     "gensim subwords": (gensim, {"kind": "FastText", "sg": 1}),
     "fastText skip-gram": (fasttext, {"minn": 0, "maxn": 0}),
     "fastText subwords": (fasttext, {"minn": 3, "maxn": 6}),
@@ -124,6 +125,7 @@ METHODS: dict[str, tuple[Callable[..., Trained], dict[str, Any]]] = {
     "FastText, seeded": (ours, {"kind": "FastText", "random_state": 1}),
     "PMISVD": (ours, {"kind": "PMISVD"}),
     "Swivel": (ours, {"kind": "Swivel"}),
+    "BitCipher, 300 dimensions": (ours, {"kind": "BitCipher", "vector_size": 300}),
     "PMISVD, 300 dimensions": (ours, {"kind": "PMISVD", "vector_size": 300}),
 }
 

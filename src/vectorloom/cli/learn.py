@@ -22,7 +22,9 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "cbow": ("Word2Vec", {"sg": 0}),
     "fasttext": ("FastText", {}),
     "glove": ("GloVe", {}),
+    "swivel": ("Swivel", {}),
     "pmi-svd": ("PMISVD", {}),
+    "bit-cipher": ("BitCipher", {}),
 }
 
 app = typer.Typer(no_args_is_help=True, help="Learn vectors of words from a corpus.")
@@ -49,7 +51,7 @@ def words(
     dim: Annotated[int, typer.Option(help="Dimensions of a vector.", min=1)] = 100,
     window: Annotated[int, typer.Option(help="Words to each side.", min=1)] = 5,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the corpus; 5 by default.", min=1)
+        int | None, typer.Option(help="Passes over the corpus; the method's own by default.", min=1)
     ] = None,
     min_count: Annotated[int, typer.Option(help="Rarer words are left out.", min=1)] = 5,
     field: Annotated[str, typer.Option(help="Field of JSON lines and Parquet.")] = "text",
@@ -112,9 +114,10 @@ def _learner(method: str, given: dict[str, Any], seed: int | None) -> WordLearne
     unknown = [key for key in given if key not in known]
     if unknown:
         raise typer.BadParameter(f"--method {method} takes no --{unknown[0].replace('_', '-')}.")
-    if seed is None and name in ("PMISVD", "GloVe"):
-        seed = 0
-    return kind(**fixed, **given, random_state=seed)  # type: ignore[call-arg]
+    if "random_state" in known:
+        # Where the default is a number, the same bits cost nothing.
+        given["random_state"] = known["random_state"] if seed is None else seed
+    return kind(**fixed, **given)
 
 
 def _fit(model: Any, encoded: EncodedCorpus, checkpoint: Path | None, resume: bool) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.corpus import Corpus, EncodedCorpus
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
+    from vectorloom.learn.words.bit_cipher import BitCipher
     from vectorloom.learn.words.fasttext import FastText
     from vectorloom.learn.words.few_shot import FewShot
     from vectorloom.learn.words.glove import GloVe
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Public name -> module; imported at first use, since some bring scikit-learn along.
 _LAZY = {
+    "BitCipher": "vectorloom.learn.words.bit_cipher",
     "Corpus": "vectorloom.learn.corpus",
     "EncodedCorpus": "vectorloom.learn.corpus",
     "FastText": "vectorloom.learn.words.fasttext",
@@ -44,6 +46,7 @@ _LAZY = {
 
 # Kind of file -> the public name whose module reads it, in its `load_container`.
 _KINDS = {
+    "learn.bit_cipher": "BitCipher",
     "learn.fasttext": "FastText",
     "learn.glove": "GloVe",
     "learn.keyed_vectors": "KeyedVectors",
@@ -55,6 +58,7 @@ _KINDS = {
 
 __all__ = [
     "PMISVD",
+    "BitCipher",
     "Corpus",
     "EncodedCorpus",
     "FastText",
