@@ -24,8 +24,9 @@ TEXTS = [f"text {i}" if i % 2 else None for i in range(30)]
 
 
 def assert_same_hits(own, other):
-    assert own.ids.tolist() == other.ids.tolist()
-    assert own.ids.dtype == other.ids.dtype
+    if own.counts.any():  # an answer without hits does not tell the type of ids
+        assert own.ids.tolist() == other.ids.tolist()
+        assert own.ids.dtype == other.ids.dtype
     for name in ("scores", "distances"):
         np.testing.assert_array_equal(getattr(own, name), getattr(other, name))
         assert getattr(own, name).dtype == getattr(other, name).dtype
@@ -62,7 +63,7 @@ def test_a_remote_collection_answers_as_the_collection_itself(ids, metric, tmp_p
         assert_same_points(own.get(ids[5:2:-1]), other.get(ids[5:2:-1]))
         assert other.get(ids[:2], vectors=False).vectors is None
         pages = list(other.scroll({"n": {"$gte": 5}}, batch=4, vectors=True))
-        assert [len(page) for page in pages] == [4, 4, 4, 4]
+        assert [len(page) for page in pages] == [4, 4, 4, 4, 1]
         assert_same_points(next(own.scroll({"n": {"$gte": 5}}, batch=4, vectors=True)), pages[0])
         assert other.count({"n": 4}) == own.count({"n": 4}) == 1
         assert other.delete(ids[:3]) == own.delete(ids[:3]) == 3
@@ -95,7 +96,7 @@ def test_the_async_client_answers_as_the_other(tmp_path):
             own = await client.create("c", DIM)
             await own.upsert(list(range(30)), ROWS, PAYLOADS, TEXTS)
             again = await client.collection("c")
-            hits = await asyncio.gather(*(again.search(row, 3, explain=True) for row in ROWS[:5]))
+            hits = await asyncio.gather(*(again.search(row, 3) for row in ROWS[:5]))
             pages = [len(page) async for page in again.scroll(batch=20)]
             points = await again.get([3, 1])
             assert await again.count({"n": 4}) == 1
@@ -113,14 +114,14 @@ def test_the_async_client_answers_as_the_other(tmp_path):
     with served(tmp_path) as client:
         found = client.collection("c")
         for row, own in zip(ROWS[1:5], hits[1:], strict=True):
-            assert_same_hits(found.search(row, 3, explain=True, where=None), own)
+            assert_same_hits(found.search(row, 3), own)
         assert_same_points(found.get([3, 1]), points)
 
 
 def test_keys_and_refusals(tmp_path):
     (tmp_path / "data").mkdir()
     keys = tmp_path / "keys.txt"
-    reading, writing = add_key(keys, "read", None), add_key(keys, "write", None)
+    reading, writing = add_key(keys, "read", []), add_key(keys, "write", [])
     with served(tmp_path / "data", writing, keys) as client:
         client.create("c", DIM).upsert([1], ROWS[:1])
         with pytest.raises(ServerError, match="of this name already") as caught:
@@ -146,7 +147,7 @@ def test_what_cannot_be_meant_is_refused_here_or_there(tmp_path):
         c = client.create("c", DIM)
         with pytest.raises(ShapeError, match="2 ids came with 1 vectors"):
             c.upsert([1, 2], ROWS[:1])
-        with pytest.raises(ShapeError, match="dimension"):
+        with pytest.raises(ShapeError, match="4 columns"):
             c.upsert([1], [[1.0, 2.0]])
         with pytest.raises(ParameterError, match="does not encode"):
             c.upsert([1], texts=["a"])

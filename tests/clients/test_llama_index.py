@@ -99,6 +99,19 @@ def test_documents_and_nodes_are_deleted(store):
     assert store.get_nodes() == []
 
 
+def test_async_methods_do_the_same(store):
+    async def everything():
+        await store.async_add([node("extra", "more", [0.5, 0.5], "more")])
+        assert (await store.aquery(ask([0.5, 0.5], 1))).ids == ["extra"]
+        await store.adelete("more")
+        await store.adelete_nodes(["bus"])
+        left = [each.node_id for each in await store.aget_nodes()]
+        await store.aclear()
+        return left, await store.aget_nodes()
+
+    assert asyncio.run(everything()) == (["atlas", "heist", "letters"], [])
+
+
 def test_ids_documents_and_filters_hold_together(store):
     assert store.query(ask([1.0, 0.0], node_ids=["atlas", "bus"])).ids == ["bus", "atlas"]
     assert store.query(ask([1.0, 0.0], doc_ids=["books"])).ids == ["letters", "atlas"]

@@ -4,92 +4,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vectorloom.clients import wire
+from vectorloom.clients.connection import Address, httpx_or_why
 from vectorloom.clients.wire import Call, Where
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count
-from vectorloom.io.faults import missing_package
 from vectorloom.store import PointHits, Points
 from vectorloom.store.schema import Schema
 
 if TYPE_CHECKING:
-    import httpx
     from typing_extensions import Self
 
 _T = TypeVar("_T")
-# The server is busy, or not there yet: it has done nothing of what was asked.
-_AGAIN = (429, 503)
-_LONGEST_PAUSE_S = 30.0
-
-
-class _Address:
-    """Where the server is, who asks, and how often."""
-
-    def __init__(self, url: str, key: str | None, timeout: float, retries: int) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ParameterError(f"url must be like 'http://localhost:8400'; got {url!r}.")
-        if timeout <= 0:
-            raise ParameterError(f"timeout must be above 0 seconds; got {timeout}.")
-        self.url = url.rstrip("/")
-        self.timeout = timeout
-        self.retries = check_count("retries", retries, at_least=0)
-        self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-
-    def settings(self, transport: Any) -> dict[str, Any]:
-        """Return what both kinds of connection are made with."""
-        return {
-            "base_url": self.url,
-            "headers": self.headers | {"Content-Type": "application/json"},
-            "timeout": self.timeout,
-            "transport": transport,
-        }
-
-    def pause(
-        self, attempt: int, answer: httpx.Response | None, failure: httpx.TransportError | None
-    ) -> float | None:
-        """Return the seconds to wait before asking again; None to take the answer.
-
-        Raises
-        ------
-        ConnectionError, TimeoutError
-        """
-        import httpx
-
-        again = answer is not None and answer.status_code in _AGAIN
-        if failure is not None:
-            again = isinstance(failure, httpx.ConnectError)
-        if not again or attempt >= self.retries:
-            if failure is not None:
-                raise self.lost(failure) from failure
-            return None
-        told = "" if answer is None else answer.headers.get("retry-after", "")
-        seconds = float(told) if told.isdigit() else 0.2 * 2.0**attempt
-        # Clients that were refused together must not come back together.
-        return min(seconds, _LONGEST_PAUSE_S) * random.uniform(1.0, 1.25)
-
-    def lost(self, error: Exception) -> OSError:
-        """Return the error of a connection in our words."""
-        import httpx
-
-        if isinstance(error, httpx.TimeoutException):
-            return TimeoutError(
-                f"{self.url}: no answer within {self.timeout:g} s; what was asked may have been "
-                "done. Stores and removals can be asked again."
-            )
-        return ConnectionError(f"{self.url}: {str(error) or type(error).__name__}")
-
-
-def _httpx() -> Any:
-    try:
-        import httpx
-    except ImportError as error:
-        raise missing_package("httpx", "client", "a client of a server") from error
-    return httpx
 
 
 class Client:
@@ -143,8 +73,8 @@ class Client:
         retries: int = 3,
         transport: Any = None,
     ) -> None:
-        self._address = _Address(url, key, timeout, retries)
-        self._http = _httpx().Client(**self._address.settings(transport))
+        self._address = Address(url, key, timeout, retries)
+        self._http = httpx_or_why().Client(**self._address.settings(transport))
 
     def __repr__(self) -> str:
         return f"Client({self._address.url!r})"
@@ -373,8 +303,8 @@ class AsyncClient:
         retries: int = 3,
         transport: Any = None,
     ) -> None:
-        self._address = _Address(url, key, timeout, retries)
-        self._http = _httpx().AsyncClient(**self._address.settings(transport))
+        self._address = Address(url, key, timeout, retries)
+        self._http = httpx_or_why().AsyncClient(**self._address.settings(transport))
 
     def __repr__(self) -> str:
         return f"AsyncClient({self._address.url!r})"

@@ -15,6 +15,7 @@ LlamaIndex needs to make the node again. `MetadataFilters` become filters of col
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ class VectorloomVectorStore(BasePydanticVectorStore):
     best of its hits; 0.5 unless given); ``mmr``. The modes of words need a local collection.
     Similarities are the collection's scores, larger is closer.
 
-    Keys of filters with a dot look into nested metadata.
+    Keys of filters with a dot look into nested metadata. Async methods run in a thread.
 
     Examples
     --------
@@ -233,6 +234,41 @@ class VectorloomVectorStore(BasePydanticVectorStore):
             similarities=[score_of[node.node_id] for node in nodes],
             ids=[node.node_id for node in nodes],
         )
+
+    # ---- the same in a thread, during which other tasks go on -----------------------------------
+
+    async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
+        """See `add`."""
+        return await asyncio.to_thread(self.add, nodes, **kwargs)
+
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """See `delete`."""
+        await asyncio.to_thread(self.delete, ref_doc_id, **delete_kwargs)
+
+    async def adelete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """See `delete_nodes`."""
+        await asyncio.to_thread(self.delete_nodes, node_ids, filters)
+
+    async def aclear(self) -> None:
+        """See `clear`."""
+        await asyncio.to_thread(self.clear)
+
+    async def aget_nodes(
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    ) -> list[BaseNode]:
+        """See `get_nodes`."""
+        return await asyncio.to_thread(self.get_nodes, node_ids, filters)
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """See `query`."""
+        return await asyncio.to_thread(self.query, query, **kwargs)
+
+    # ---- the modes of a query -------------------------------------------------------------------
 
     def _by_vector(
         self, query: VectorStoreQuery, where: Any, effort: Mapping[str, Any]

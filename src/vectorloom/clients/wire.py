@@ -78,6 +78,8 @@ def answer(call: Call[_T], status: int, body: bytes) -> _T:
         raise _raised(status, data)
     try:
         return call.read(data)
+    except VectorloomError:
+        raise
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise FormatError(
             f"{call.method} {call.path}: the answer is not one of a vectorloom server ({error!r}). "
