@@ -21,6 +21,7 @@ void bind_graph(nanobind::module_& m);
 void bind_answers(nanobind::module_& m);
 void bind_lists(nanobind::module_& m);
 void bind_multivector(nanobind::module_& m);
+void bind_documents(nanobind::module_& m);
 void bind_learn(nanobind::module_& m);
 void bind_inverted(nanobind::module_& m);
 

@@ -17,6 +17,7 @@
 #include "base/errors.h"
 #include "base/random.h"
 #include "bindings/bindings.h"
+#include "bindings/tables.h"
 #include "learn/cooccurrence.h"
 #include "learn/glove.h"
 #include "learn/subwords.h"
@@ -30,15 +31,6 @@ using namespace nb::literals;
 
 namespace vl {
 namespace {
-
-template <class T>
-using Vector = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-template <class T>
-std::span<const T> view(const Vector<T>& values) {
-  return {values.data(), values.shape(0)};
-}
 
 constexpr std::uint32_t kInitStream = 0x77617264;  // far from the two of each epoch
 
@@ -66,33 +58,28 @@ nb::ndarray<nb::numpy, float> row_matrix(std::int64_t n, std::int64_t dim, float
       data, {static_cast<std::size_t>(n), static_cast<std::size_t>(stride)}, owner);
 }
 
-void check_table(const Table& table, std::int64_t n_rows, int steps) {
-  if (static_cast<std::int64_t>(table.shape(0)) < n_rows ||
-      static_cast<int>(table.shape(1)) != steps * kRowStep ||
-      reinterpret_cast<std::uintptr_t>(table.data()) % kAlignment != 0) {
-    throw Error(ErrorKind::kInternal, "WordTrainer: a matrix of another shape or alignment");
-  }
-}
-
 // The trainer with the arrays that it looks at.
 struct WordTrainerCore {
   WordTrainerCore(Vector<std::int32_t> given_tokens, Vector<std::int64_t> given_counts,
                   Table given_in, Table given_out,
                   std::optional<Vector<std::int64_t>> given_offsets,
-                  std::optional<Vector<std::int32_t>> given_rows, const WordOptions& options)
+                  std::optional<Vector<std::int32_t>> given_rows, std::optional<Table> given_texts,
+                  const WordOptions& options)
       : tokens(std::move(given_tokens)),
         counts(std::move(given_counts)),
         in(std::move(given_in)),
         out(std::move(given_out)),
         offsets(std::move(given_offsets)),
-        rows(std::move(given_rows)) {
+        rows(std::move(given_rows)),
+        texts(std::move(given_texts)) {
     const auto n_words = static_cast<std::int64_t>(counts.shape(0));
     WordBags bags;
     if (offsets.has_value() && rows.has_value()) {
       bags.offsets = view(*offsets);
       bags.rows = view(*rows);
     }
-    check_table(in, bags.offsets.empty() ? n_words : 1, options.steps);
+    const bool by_word = bags.offsets.empty() && options.text != TextInput::kAlone;
+    check_table(in, by_word ? n_words : 0, options.steps);
     const std::int64_t nodes = options.tree ? n_words - 1 : 0;
     check_table(out, n_words + nodes, options.steps);
     for (const std::int32_t row : bags.rows) {
@@ -100,13 +87,22 @@ struct WordTrainerCore {
         throw Error(ErrorKind::kInternal, "WordTrainer: a bag names a row that is not there");
       }
     }
-    for (const std::int32_t token : view(tokens)) {
-      if (token < kSentenceEnd || token >= n_words) {
-        throw Error(ErrorKind::kInternal, "WordTrainer: a token is no word");
-      }
+    check_tokens(tokens, n_words, options.text != TextInput::kNone);
+    if (options.text != TextInput::kNone && !texts.has_value()) {
+      throw Error(ErrorKind::kInternal, "WordTrainer: texts are inputs, but there are no rows");
     }
     trainer = std::make_unique<WordTrainer>(view(tokens), view(counts), bags, in.data(), out.data(),
-                                            options);
+                                            texts.has_value() ? texts->data() : nullptr, options);
+    if (options.text == TextInput::kNone) return;
+    check_table(*texts, trainer->n_texts(), options.steps);
+  }
+
+  void infer(std::int64_t begin, std::int64_t end, std::optional<int> n_jobs) {
+    if (begin < 0 || end > trainer->n_texts() || begin > end) {
+      throw Error(ErrorKind::kInternal, "WordTrainer: texts that are not there");
+    }
+    const nb::gil_scoped_release release;
+    trainer->infer(begin, end, n_jobs.value_or(0));
   }
 
   nb::tuple run(std::int64_t begin, std::int64_t end, std::optional<int> n_jobs) {
@@ -126,6 +122,7 @@ struct WordTrainerCore {
   Table in, out;
   std::optional<Vector<std::int64_t>> offsets;
   std::optional<Vector<std::int32_t>> rows;
+  std::optional<Table> texts;
   std::unique_ptr<WordTrainer> trainer;
 };
 
@@ -262,11 +259,7 @@ nb::tuple word_subwords(const nb::list& words, int min_n, int max_n, std::uint32
 // (offsets int64 (n + 1,), columns int32, values float32) of the symmetric matrix.
 nb::tuple cooccurrence_of(const Vector<std::int32_t>& tokens, std::int64_t n_words, int window,
                           int weight, std::optional<int> n_jobs) {
-  for (const std::int32_t token : view(tokens)) {
-    if (token < kSentenceEnd || token >= n_words) {
-      throw Error(ErrorKind::kInternal, "cooccurrence: a token is no word");
-    }
-  }
+  check_tokens(tokens, n_words, false);
   SparseCounts counts;
   {
     const nb::gil_scoped_release release;
@@ -339,6 +332,15 @@ nb::ndarray<nb::numpy, float> window_step(const std::string& name, const Table& 
   return owned(std::move(gradients));
 }
 
+// One input moved by its gradients at a chosen CPU level, for tests; the outputs stay.
+void window_pull(const std::string& name, const Table& row, const Table& out,
+                 const Vector<float>& gradients) {
+  const int steps = static_cast<int>(row.shape(1)) / kRowStep;
+  const std::vector<float*> outputs = rows_of(out);
+  window_kernels(simd_level_from_name(name))
+      .pull(row.data(), outputs.data(), static_cast<int>(out.shape(0)), gradients.data(), 0, steps);
+}
+
 // Rows moved by their own scaled sum, at a chosen CPU level, for tests.
 void window_bag(const std::string& name, const Table& rows, float scale,
                 const Vector<float>& weights) {
@@ -363,6 +365,7 @@ void bind_learn(nb::module_& m) {
   auto kernels = nb::cast<nb::module_>(m.attr("kernels"));
   kernels.def("window_step", &window_step, "level"_a, "inputs"_a, "outputs"_a, "labels"_a.none(),
               "rates"_a);
+  kernels.def("window_pull", &window_pull, "level"_a, "row"_a, "outputs"_a, "gradients"_a);
   kernels.def("window_bag", &window_bag, "level"_a, "rows"_a, "scale"_a, "weights"_a);
   m.def("row_matrix", &row_matrix, "n"_a, "dim"_a, "scale"_a = 0.0f, "seed"_a = 0);
   nb::class_<WordTrainerCore>(m, "WordTrainer")
@@ -370,9 +373,10 @@ void bind_learn(nb::module_& m) {
           "__init__",
           [](WordTrainerCore* self, Vector<std::int32_t> tokens, Vector<std::int64_t> counts,
              Table in, Table out, std::optional<Vector<std::int64_t>> offsets,
-             std::optional<Vector<std::int32_t>> rows, int window, int negative, bool tree,
-             bool cbow, bool cbow_mean, bool deterministic, double sample, double noise_exponent,
-             double alpha, double min_alpha, std::int64_t epochs, std::uint64_t seed) {
+             std::optional<Vector<std::int32_t>> rows, std::optional<Table> texts, int window,
+             int negative, bool tree, bool cbow, bool cbow_mean, bool deterministic, double sample,
+             double noise_exponent, double alpha, double min_alpha, std::int64_t epochs,
+             std::uint64_t seed, int text, bool binary) {
             WordOptions options;
             options.steps = static_cast<int>(in.shape(1)) / kRowStep;
             options.window = window;
@@ -387,14 +391,18 @@ void bind_learn(nb::module_& m) {
             options.min_alpha = min_alpha;
             options.epochs = epochs;
             options.seed = seed;
+            options.text = static_cast<TextInput>(text);
+            options.binary = binary;
             new (self)
                 WordTrainerCore(std::move(tokens), std::move(counts), std::move(in), std::move(out),
-                                std::move(offsets), std::move(rows), options);
+                                std::move(offsets), std::move(rows), std::move(texts), options);
           },
           "tokens"_a, "counts"_a, "inputs"_a, "outputs"_a, "bag_offsets"_a = nb::none(),
-          "bag_rows"_a = nb::none(), nb::kw_only(), "window"_a, "negative"_a, "tree"_a, "cbow"_a,
-          "cbow_mean"_a, "deterministic"_a, "sample"_a, "noise_exponent"_a, "alpha"_a,
-          "min_alpha"_a, "epochs"_a, "seed"_a)
+          "bag_rows"_a = nb::none(), "texts"_a = nb::none(), nb::kw_only(), "window"_a,
+          "negative"_a, "tree"_a, "cbow"_a, "cbow_mean"_a, "deterministic"_a, "sample"_a,
+          "noise_exponent"_a, "alpha"_a, "min_alpha"_a, "epochs"_a, "seed"_a, "text"_a = 0,
+          "binary"_a = false)
+      .def("infer", &WordTrainerCore::infer, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
       .def("run", &WordTrainerCore::run, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
       .def_prop_ro("n_steps", [](const WordTrainerCore& c) { return c.trainer->n_steps(); });
 }

@@ -23,6 +23,7 @@ struct WordPlanner::Kept {
   std::vector<std::int32_t> left,
       right;  // the sentence of each kept token, as places [left, right)
   std::vector<std::int64_t> tokens;
+  std::vector<std::int32_t> texts;   // of the piece's own
   std::int32_t first = 0, last = 0;  // places of the piece's own
   std::int64_t block = -1;           // the four tokens that `bits` decides on
   PhiloxCounter bits{};
@@ -34,43 +35,41 @@ WordPlanner::WordPlanner(std::span<const std::int32_t> tokens, std::span<const s
       keep_(keep_limits(counts, sample)),
       noise_(noise_words(counts, noise_exponent)),
       tree_(rules.tree ? word_tree(counts) : WordTree{}),
-      rules_(rules),
-      max_outputs_(rules.negative > 0 ? 1 + rules.negative : 0) {
-  std::int64_t depth = 0;
-  for (std::size_t w = 1; w < tree_.offsets.size(); ++w) {
-    depth = std::max(depth, tree_.offsets[w] - tree_.offsets[w - 1]);
+      rules_(rules) {
+  if (rules.text == TextInput::kNone) return;
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    if (tokens[t] == kSentenceEnd) starts_.push_back(static_cast<std::int64_t>(t) + 1);
   }
-  max_outputs_ += static_cast<int>(depth);
 }
 
-bool WordPlanner::is_kept(std::int64_t epoch, std::int64_t token, Kept& kept) const {
+bool WordPlanner::is_kept(const Part& part, std::int64_t token, Kept& kept) const {
   const std::uint32_t limit =
       keep_[static_cast<std::size_t>(tokens_[static_cast<std::size_t>(token)])];
   if (limit == UINT32_MAX) return true;
-  if (kept.block != token / 4) {
-    kept.block = token / 4;
+  const std::int64_t place = token - part.origin;
+  if (kept.block != place / 4) {
+    kept.block = place / 4;
     const auto item = static_cast<std::uint64_t>(kept.block);
     kept.bits = philox4x32(
-        {0, stream(epoch, kKeepStream), static_cast<std::uint32_t>(item),
+        {0, stream(part.epoch, kKeepStream), static_cast<std::uint32_t>(item),
          static_cast<std::uint32_t>(item >> 32)},
         {static_cast<std::uint32_t>(rules_.seed), static_cast<std::uint32_t>(rules_.seed >> 32)});
   }
-  return kept.bits[static_cast<std::size_t>(token % 4)] <= limit;
+  return kept.bits[static_cast<std::size_t>(place % 4)] <= limit;
 }
 
 // The kept tokens of a piece, and before and after it as many as a window may reach.
-void WordPlanner::keep_tokens(std::int64_t epoch, std::int64_t unit, Kept& kept) const {
+void WordPlanner::keep_tokens(const Part& part, Kept& kept) const {
   const auto n = static_cast<std::int64_t>(tokens_.size());
-  const std::int64_t begin = unit * rules_.unit_tokens;
-  const std::int64_t end = std::min(n, begin + rules_.unit_tokens);
   std::vector<std::int64_t>& found = kept.tokens;
   found.clear();
+  kept.texts.clear();
   const auto boundary = [this](std::int64_t t) {
     return tokens_[static_cast<std::size_t>(t)] == kSentenceEnd;
   };
-  for (std::int64_t t = begin - 1; t >= 0 && !boundary(t); --t) {
+  for (std::int64_t t = part.begin - 1; t >= 0 && !boundary(t); --t) {
     if (static_cast<int>(found.size()) == rules_.window) break;
-    if (is_kept(epoch, t, kept)) found.push_back(t);
+    if (is_kept(part, t, kept)) found.push_back(t);
   }
   std::reverse(found.begin(), found.end());
   kept.first = static_cast<std::int32_t>(found.size());
@@ -83,18 +82,21 @@ void WordPlanner::keep_tokens(std::int64_t epoch, std::int64_t unit, Kept& kept)
     right.resize(found.size(), static_cast<std::int32_t>(found.size()));
     sentence = static_cast<std::int32_t>(found.size());
   };
-  std::int64_t t = begin;
-  for (; t < end; ++t) {
+  std::int64_t t = part.begin;
+  std::int32_t text = part.text;
+  for (; t < part.end; ++t) {
     if (boundary(t)) {
       close();
-    } else if (is_kept(epoch, t, kept)) {
+      ++text;
+    } else if (is_kept(part, t, kept)) {
       found.push_back(t);
       left.push_back(sentence);
+      kept.texts.push_back(text);
     }
   }
   kept.last = static_cast<std::int32_t>(found.size());
   for (int more = 0; t < n && !boundary(t) && more < rules_.window; ++t) {
-    if (!is_kept(epoch, t, kept)) continue;
+    if (!is_kept(part, t, kept)) continue;
     found.push_back(t);
     left.push_back(sentence);
     ++more;
@@ -120,6 +122,17 @@ void WordPlanner::add_inputs(std::int32_t center, std::int32_t low, std::int32_t
     plan.inputs.push_back(row);
     plan.weights.push_back(1.0f);
   }
+}
+
+// In front of the neighbours: the last input is the one that is fetched ahead.
+void WordPlanner::add_text(std::int32_t text, WordPlan& plan) const {
+  if (!rules_.by_slot) {
+    plan.inputs.push_back(static_cast<std::int32_t>(n_words()) + text);
+  } else {
+    if (plan.slots.empty() || plan.slots.back() != text) plan.slots.push_back(text);
+    plan.inputs.push_back(static_cast<std::int32_t>(plan.slots.size()) - 1);
+  }
+  plan.weights.push_back(1.0f);
 }
 
 void WordPlanner::add_outputs(std::int32_t word, Random& random, WordPlan& plan) const {
@@ -150,7 +163,6 @@ void WordPlanner::add_outputs(std::int32_t word, Random& random, WordPlan& plan)
 }
 
 void WordPlanner::find_slots(WordPlan& plan) {
-  plan.slots.clear();
   plan.slot_of.clear();
   for (const std::int32_t word : plan.places) {
     const auto same = std::find(plan.slots.begin(), plan.slots.end(), word);
@@ -160,10 +172,24 @@ void WordPlanner::find_slots(WordPlan& plan) {
 }
 
 void WordPlanner::plan(std::int64_t epoch, std::int64_t unit, WordPlan& plan) const {
+  const std::int64_t begin = unit * rules_.unit_tokens;
+  const std::int64_t end =
+      std::min(static_cast<std::int64_t>(tokens_.size()), begin + rules_.unit_tokens);
+  const auto text = std::upper_bound(starts_.begin(), starts_.end(), begin) - starts_.begin() - 1;
+  plan_part({epoch, begin, end, 0, static_cast<std::int32_t>(text)}, plan);
+}
+
+void WordPlanner::plan_text(std::int64_t epoch, std::int64_t text, std::int64_t begin,
+                            std::int64_t end, std::int64_t origin, WordPlan& plan) const {
+  plan_part({epoch, begin, end, origin, static_cast<std::int32_t>(text)}, plan);
+}
+
+void WordPlanner::plan_part(const Part& part, WordPlan& plan) const {
   thread_local Kept kept;
   kept.block = -1;
-  keep_tokens(epoch, unit, kept);
+  keep_tokens(part, kept);
   plan.places.clear();
+  plan.slots.clear();
   plan.windows.clear();
   plan.inputs.clear();
   plan.weights.clear();
@@ -173,23 +199,30 @@ void WordPlanner::plan(std::int64_t epoch, std::int64_t unit, WordPlan& plan) co
   for (const std::int64_t token : kept.tokens) {
     plan.places.push_back(tokens_[static_cast<std::size_t>(token)]);
   }
-  if (rules_.by_slot) find_slots(plan);
+  const bool alone = rules_.text == TextInput::kAlone;
+  if (rules_.by_slot && !alone) find_slots(plan);
   for (std::int32_t c = kept.first; c < kept.last; ++c) {
     const auto place = static_cast<std::size_t>(c);
-    Random random(rules_.seed, stream(epoch, kWindowStream),
-                  static_cast<std::uint64_t>(kept.tokens[place]));
-    const auto reach =
-        static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(rules_.window))) + 1;
+    Random random(rules_.seed, stream(part.epoch, kWindowStream),
+                  static_cast<std::uint64_t>(kept.tokens[place] - part.origin));
     WindowSpan span{};
     span.in = static_cast<std::int32_t>(plan.inputs.size());
-    add_inputs(c, std::max(kept.left[place], c - reach), std::min(kept.right[place], c + reach + 1),
-               plan);
+    if (rules_.text != TextInput::kNone) {
+      add_text(kept.texts[place - static_cast<std::size_t>(kept.first)], plan);
+    }
+    if (!alone) {
+      const auto reach =
+          static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(rules_.window))) + 1;
+      add_inputs(c, std::max(kept.left[place], c - reach),
+                 std::min(kept.right[place], c + reach + 1), plan);
+    }
     span.m = static_cast<std::int32_t>(plan.inputs.size()) - span.in;
     if (span.m == 0) continue;
     span.out = static_cast<std::int32_t>(plan.outputs.size());
     add_outputs(plan.places[place], random, plan);
     span.n = static_cast<std::int32_t>(plan.outputs.size()) - span.out;
     span.gradients = plan.n_gradients;
+    span.token = kept.tokens[place];
     plan.n_gradients += static_cast<std::int64_t>(span.m) * span.n;
     plan.windows.push_back(span);
   }

@@ -5,20 +5,17 @@
 // drawn once a window.
 //
 // A step of the ordered mode is a batch of short pieces from places of the corpus that are far from
-// each other, since gradients that are computed together must not be many for one word. First all
-// of them are computed from the rows as they are, pieces in parallel; then the rows are moved,
-// window after window, each thread on its own cache lines of every row. No sum depends on who does
-// what, so neither do the bits.
+// each other, since gradients that are computed together must not be many for one word; see
+// ordered_steps.h.
 #include "learn/word_trainer.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <thread>
 #include <vector>
 
 #include "base/aligned.h"
 #include "base/threads.h"
+#include "learn/ordered_steps.h"
 #include "simd/window.h"
 
 namespace vl {
@@ -36,15 +33,15 @@ constexpr std::int64_t kWordsALane = 256;
 constexpr std::int64_t kUnitsALane = 16;
 constexpr std::int64_t kWordsAToken = 32;  // fewer words: shorter pieces
 constexpr std::int64_t kBagPieces = 4;
-constexpr int kSpins = 2000;  // about a microsecond, before a thread that waits gives its CPU away
 
 WindowRules rules_of(const WordOptions& options, const WordBags& bags, std::size_t n_counts) {
   WindowRules rules;
   rules.window = options.window;
   rules.negative = options.negative;
   rules.tree = options.tree;
-  rules.by_slot = !bags.offsets.empty();
+  rules.by_slot = !bags.offsets.empty() || options.binary;
   rules.merge = !options.cbow;
+  rules.text = options.text;
   rules.seed = options.seed;
   const auto n_words = static_cast<std::int64_t>(n_counts);
   rules.unit_tokens = kFreeTokens;
@@ -52,7 +49,7 @@ WindowRules rules_of(const WordOptions& options, const WordBags& bags, std::size
     rules.unit_tokens = std::clamp<std::int64_t>(n_words / kWordsAToken, 2, kOrderedTokens);
   }
   // Sums over bags are to be made for many windows.
-  if (rules.by_slot && rules.unit_tokens >= kOrderedTokens) rules.unit_tokens *= kBagPieces;
+  if (!bags.offsets.empty() && rules.unit_tokens >= kOrderedTokens) rules.unit_tokens *= kBagPieces;
   return rules;
 }
 
@@ -74,13 +71,15 @@ struct WordTrainer::Work {
 };
 
 WordTrainer::WordTrainer(std::span<const std::int32_t> tokens, std::span<const std::int64_t> counts,
-                         const WordBags& bags, float* in, float* out, const WordOptions& options)
+                         const WordBags& bags, float* in, float* out, float* texts,
+                         const WordOptions& options)
     : options_(options),
       planner_(tokens, counts, options.sample, options.noise_exponent,
                rules_of(options, bags, counts.size())),
       bags_(bags),
       in_(in),
       out_(out),
+      texts_(texts),
       lanes_(kFreeUnits),
       stride_(static_cast<std::size_t>(options.steps) * kRowStep) {
   const std::int64_t units = planner_.n_units();
@@ -102,8 +101,13 @@ double WordTrainer::rate_of(std::int64_t step) const {
 
 void WordTrainer::plan(std::int64_t step, std::int64_t unit, Work& work) const {
   planner_.plan(step / steps_an_epoch_, unit, work.plan);
-  WordPlan& plan = work.plan;
   work.rate = static_cast<float>(rate_of(step));
+  point(work);
+}
+
+// Rows and rates of what was planned.
+void WordTrainer::point(Work& work) const {
+  const WordPlan& plan = work.plan;
   work.rates.resize(std::max<std::size_t>(plan.weights.size(), 1));
   for (std::size_t i = 0; i < plan.weights.size(); ++i) {
     work.rates[i] = work.rate * plan.weights[i];
@@ -111,14 +115,20 @@ void WordTrainer::plan(std::int64_t step, std::int64_t unit, Work& work) const {
   work.grow(work.gradients, static_cast<std::size_t>(plan.n_gradients) + kGradientSlack);
   work.in.resize(plan.inputs.size());
   work.out.resize(plan.outputs.size());
+  const bool by_slot = !bags_.offsets.empty() || options_.binary;
   float* base = in_;
-  if (!bags_.offsets.empty()) {
+  if (by_slot) {
     work.grow(work.rows, 2 * plan.slots.size() * stride_ + 1);
     base = work.rows.data() + plan.slots.size() * stride_;
   }
   if (options_.cbow) work.grow(work.hidden, 2 * stride_);
+  const auto n_words = static_cast<std::int32_t>(planner_.n_words());
+  const bool has_texts = options_.text != TextInput::kNone && !by_slot;
   for (std::size_t i = 0; i < plan.inputs.size(); ++i) {
-    work.in[i] = base + static_cast<std::size_t>(plan.inputs[i]) * stride_;
+    const std::int32_t row = plan.inputs[i];
+    work.in[i] = has_texts && row >= n_words
+                     ? texts_ + static_cast<std::size_t>(row - n_words) * stride_
+                     : base + static_cast<std::size_t>(row) * stride_;
   }
   for (std::size_t j = 0; j < plan.outputs.size(); ++j) {
     work.out[j] = out_ + static_cast<std::size_t>(plan.outputs[j]) * stride_;
@@ -136,6 +146,7 @@ void WordTrainer::prefetch_bag(std::int32_t word, int first, int last) const {
 
 // The vectors of the slots from the rows of their words' bags.
 void WordTrainer::gather(Work& work, int first, int last) const {
+  if (options_.binary) return gather_codes(work, first, last);
   if (bags_.offsets.empty()) return;
   thread_local std::vector<const float*> rows;
   const WindowKernels& kernels = window_kernels();
@@ -161,6 +172,7 @@ void WordTrainer::gather(Work& work, int first, int last) const {
 // What the windows added to a slot's vector goes to each row of its bag: their mean then moves as
 // the vector did.
 void WordTrainer::scatter(Work& work, int first, int last) const {
+  if (options_.binary) return scatter_codes(work, first, last);
   if (bags_.offsets.empty()) return;
   thread_local std::vector<float*> rows;
   const WindowKernels& kernels = window_kernels();
@@ -176,6 +188,34 @@ void WordTrainer::scatter(Work& work, int first, int last) const {
     }
     kernels.add(rows.data(), static_cast<int>(rows.size()), nullptr, after + p * stride_,
                 before + p * stride_, first, last);
+  }
+}
+
+// The codes of the piece's texts; padding stays zero.
+void WordTrainer::gather_codes(Work& work, int first, int last) const {
+  const std::size_t n = work.plan.slots.size();
+  float* before = work.rows.data();
+  for (std::size_t p = 0; p < n; ++p) {
+    const float* row = texts_ + static_cast<std::size_t>(work.plan.slots[p]) * stride_;
+    float* code = before + p * stride_;
+    for (int d = first * kRowStep; d < last * kRowStep; ++d) code[d] = row[d] > 0.0f ? 1.0f : 0.0f;
+    std::copy(code + first * kRowStep, code + last * kRowStep,
+              code + n * stride_ + first * kRowStep);
+  }
+}
+
+// What the windows added to a code goes to its row by the slope of the logistic function there.
+void WordTrainer::scatter_codes(Work& work, int first, int last) const {
+  const std::size_t n = work.plan.slots.size();
+  const float* before = work.rows.data();
+  for (std::size_t p = 0; p < n; ++p) {
+    float* row = texts_ + static_cast<std::size_t>(work.plan.slots[p]) * stride_;
+    const float* code = before + p * stride_;
+    const float* after = code + n * stride_;
+    for (int d = first * kRowStep; d < last * kRowStep; ++d) {
+      const float s = 1.0f / (1.0f + std::exp(-row[d]));
+      row[d] += s * (1.0f - s) * (after[d] - code[d]);
+    }
   }
 }
 
@@ -302,8 +342,6 @@ void WordTrainer::run_slice(std::span<Work> batch, int first, int last) const {
   }
 }
 
-// No interrupt is looked for in between: a call that ends has done all its steps.
-//
 // The gradients of one piece. Lane l goes through its own part of the corpus.
 WordLoss WordTrainer::prepare(std::int64_t step, std::int64_t lane, Work& work) const {
   WordLoss loss;
@@ -328,51 +366,59 @@ WordLoss WordTrainer::run_ordered(std::int64_t begin, std::int64_t end, int n_jo
   works_.resize(static_cast<std::size_t>(lanes_));
   std::vector<WordLoss> losses(works_.size());
   WordLoss total;
-  // Threads go through the phases together, two a step: whoever is there takes what is left of a
-  // phase, and the next one begins when the last item of it is done. One thread alone does it all.
-  const std::int64_t n_phases = 2 * (end - begin);
-  std::vector<std::atomic<std::int64_t>> claimed(static_cast<std::size_t>(n_phases));
-  std::vector<std::atomic<std::int64_t>> done(static_cast<std::size_t>(n_phases));
-  std::atomic<bool> failed{false};
-  const auto work_on = [&](std::int64_t phase, std::int64_t item) {
-    if (phase % 2 == 0) {
-      const auto lane = static_cast<std::size_t>(item);
-      losses[lane] = prepare(begin + phase / 2, item, works_[lane]);
-      return;
-    }
-    if (item == 0) {
+  const auto prepare_lane = [&](std::int64_t step, std::int64_t lane) {
+    const auto l = static_cast<std::size_t>(lane);
+    losses[l] = prepare(step, lane, works_[l]);
+  };
+  const auto move = [&](std::int64_t, int part) {
+    if (part == 0) {
       for (const WordLoss& loss : losses) total += loss;
     }
-    const auto cut = [&](std::int64_t part) {
-      return static_cast<int>(part * options_.steps / threads);
-    };
-    run_slice(works_, cut(item), cut(item + 1));
+    const auto cut = [&](int at) { return at * options_.steps / threads; };
+    run_slice(works_, cut(part), cut(part + 1));
   };
-  parallel_for(threads, threads, [&](std::int64_t, int) {
-    for (std::int64_t phase = 0; phase < n_phases; ++phase) {
-      const auto p = static_cast<std::size_t>(phase);
-      const std::int64_t n_items = phase % 2 == 0 ? lanes_ : threads;
-      std::int64_t item = 0;
-      while ((item = claimed[p].fetch_add(1)) < n_items) {
-        try {
-          work_on(phase, item);
-        } catch (...) {
-          failed.store(true);  // nobody waits for what will not be done
-          throw;
-        }
-        done[p].fetch_add(1);
-      }
-      for (int spins = 0; done[p].load() < n_items; ++spins) {
-        if (failed.load(std::memory_order_relaxed)) return;
-        if (spins > kSpins) std::this_thread::yield();
-      }
-    }
-  });
+  run_ordered_steps({begin, end, lanes_, threads, prepare_lane, move});
   return total;
 }
 
 WordLoss WordTrainer::run(std::int64_t begin, std::int64_t end, int n_jobs) {
   return options_.deterministic ? run_ordered(begin, end, n_jobs) : run_free(begin, end, n_jobs);
+}
+
+void WordTrainer::infer_text(std::int64_t text, Work& work) const {
+  const WindowKernels& kernels = window_kernels();
+  const std::int64_t begin = planner_.text_begin(text);
+  const std::int64_t end = planner_.text_end(text);
+  const double fall = (options_.alpha - options_.min_alpha) / static_cast<double>(options_.epochs);
+  float* row = texts_ + static_cast<std::size_t>(text) * stride_;
+  for (std::int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
+    for (std::int64_t t = begin; t < end; t += kFreeTokens) {
+      const double done = static_cast<double>(t - begin) / static_cast<double>(end - begin);
+      work.rate = static_cast<float>(options_.alpha - fall * (static_cast<double>(epoch) + done));
+      planner_.plan_text(epoch, text, t, std::min(end, t + kFreeTokens), begin, work.plan);
+      point(work);
+      gather(work, 0, options_.steps);
+      for (std::size_t w = 0; w < kAhead; ++w) prefetch(work, w);
+      for (std::size_t w = 0; w < work.plan.windows.size(); ++w) {
+        prefetch(work, w + kAhead);
+        const WindowSpan& window = work.plan.windows[w];
+        score(work, window);
+        float* moved = options_.binary ? work.in[static_cast<std::size_t>(window.in)] : row;
+        kernels.pull(moved, work.out.data() + window.out, window.n,
+                     work.gradients.data() + window.gradients, 0, options_.steps);
+      }
+      scatter(work, 0, options_.steps);
+    }
+    poll_interrupt();
+  }
+}
+
+void WordTrainer::infer(std::int64_t begin, std::int64_t end, int n_jobs) {
+  const int threads = resolve_jobs(n_jobs);
+  works_.resize(std::max(works_.size(), static_cast<std::size_t>(threads)));
+  parallel_for(end - begin, threads, [&](std::int64_t task, int worker) {
+    infer_text(begin + task, works_[static_cast<std::size_t>(worker)]);
+  });
 }
 
 }  // namespace vl

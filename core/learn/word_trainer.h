@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Skip-gram and CBOW, with words or with bags of rows (subwords) as inputs; false words, the tree
+// Skip-gram and CBOW, with words, bags of rows (subwords) or texts as inputs; false words, the tree
 // of hierarchical softmax, or both as outputs.
 #pragma once
 
@@ -28,6 +28,11 @@ struct WordOptions {
   double min_alpha = 1e-4;
   std::int64_t epochs = 5;
   std::uint64_t seed = 0;
+  // Paragraph vectors: beside the words of a CBOW window (DM) or a skip-gram window, or alone
+  // (DBOW). `binary`: alone, and words see a code, 1 where the text's row is above zero; gradients
+  // pass the step as if it were the logistic function.
+  TextInput text = TextInput::kNone;
+  bool binary = false;
 };
 
 // Rows that make up the input vector of each word, their mean: [offsets[w], offsets[w + 1]). Empty:
@@ -50,10 +55,12 @@ struct WordLoss {
 
 class WordTrainer {
  public:
-  // `in` and `out` are matrices of `steps` * 16 float32 a row, aligned to 64 bytes, trained in
-  // place; all views outlive the trainer.
+  // `in`, `out` and `texts` are matrices of `steps` * 16 float32 a row, aligned to 64 bytes,
+  // trained in place; all views outlive the trainer. `in` is not read where texts stand alone,
+  // `texts` only where texts are inputs.
   WordTrainer(std::span<const std::int32_t> tokens, std::span<const std::int64_t> counts,
-              const WordBags& bags, float* in, float* out, const WordOptions& options);
+              const WordBags& bags, float* in, float* out, float* texts,
+              const WordOptions& options);
   ~WordTrainer();
 
   // Steps of the training, over all epochs: in the ordered mode one batch of pieces each.
@@ -62,12 +69,21 @@ class WordTrainer {
   // at a time.
   WordLoss run(std::int64_t begin, std::int64_t end, int n_jobs);
 
+  std::int64_t n_texts() const { return planner_.n_texts(); }
+  // Trains the rows of the texts [begin, end) through all epochs and leaves the words alone. A
+  // text's row depends on its words and the seed only.
+  void infer(std::int64_t begin, std::int64_t end, int n_jobs);
+
  private:
   struct Work;
   void plan(std::int64_t step, std::int64_t unit, Work& work) const;
   void prefetch_bag(std::int32_t word, int first, int last) const;
+  void point(Work& work) const;
   void gather(Work& work, int first, int last) const;
   void scatter(Work& work, int first, int last) const;
+  void gather_codes(Work& work, int first, int last) const;
+  void scatter_codes(Work& work, int first, int last) const;
+  void infer_text(std::int64_t text, Work& work) const;
   void score(Work& work, const WindowSpan& window) const;
   void update(Work& work, const WindowSpan& window, int first, int last, float* hidden,
               bool again) const;
@@ -87,6 +103,7 @@ class WordTrainer {
   WordBags bags_;
   float* in_;
   float* out_;
+  float* texts_;
   std::int64_t lanes_;  // pieces of a step
   std::int64_t steps_an_epoch_;
   std::size_t stride_;

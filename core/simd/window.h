@@ -24,6 +24,10 @@ using WindowScores = void (*)(const float* const* in, int m, const float* const*
 using WindowUpdate = void (*)(float* const* in, int m, float* const* out, int n,
                               const float* gradients, int first, int last);
 
+// row += sum_j g_j out_j on the steps [first, last): one input moves and the outputs stay.
+using WindowPull = void (*)(float* row, const float* const* out, int n, const float* gradients,
+                            int first, int last);
+
 // sum = scale * sum_k rows_k on the steps [first, last).
 using RowSum = void (*)(const float* const* rows, int n, float scale, float* sum, int first,
                         int last);
@@ -37,6 +41,7 @@ struct WindowKernels {
   SimdLevel level;
   WindowScores scores;
   WindowUpdate update;
+  WindowPull pull;
   RowSum sum;
   RowAdd add;
 };

@@ -71,3 +71,15 @@ def test_bags_move_each_row_by_its_weight(level):
     _core.kernels.window_bag(level, x, 0.5, np.array([1, 2, 0], np.float32))
     total = 0.5 * before.sum(axis=0)
     np.testing.assert_allclose(x, before + np.array([[1], [2], [0]]) * total, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 6, 11])
+@pytest.mark.parametrize("dim", [1, 16, 33, 100])
+def test_a_pull_moves_the_input_alone(level, n, dim):
+    x, y = rows(1, dim, seed=1), rows(n, dim, seed=2)
+    g = np.random.default_rng(3).normal(size=n).astype(np.float32)
+    before, others = x.astype(np.float64), y.copy()
+    _core.kernels.window_pull(level, x, y, g)
+    np.testing.assert_allclose(x, before + g.astype(np.float64) @ others, atol=1e-5)
+    np.testing.assert_array_equal(y, others)
+    assert not x[:, dim:].any()

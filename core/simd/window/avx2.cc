@@ -78,6 +78,6 @@ struct Avx2 {
 
 extern const WindowKernels kWindowAvx2;
 const WindowKernels kWindowAvx2 = {SimdLevel::kAvx2, scores_block<Avx2>, update_block<Avx2>,
-                                   sum_block<Avx2>, add_block<Avx2>};
+                                   pull_block<Avx2>, sum_block<Avx2>,    add_block<Avx2>};
 
 }  // namespace vl

@@ -91,6 +91,6 @@ struct Avx512 {
 
 extern const WindowKernels kWindowAvx512;
 const WindowKernels kWindowAvx512 = {SimdLevel::kAvx512, scores_block<Avx512>, update_block<Avx512>,
-                                     sum_block<Avx512>, add_block<Avx512>};
+                                     pull_block<Avx512>, sum_block<Avx512>,    add_block<Avx512>};
 
 }  // namespace vl

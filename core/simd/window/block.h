@@ -132,6 +132,18 @@ void update_block(float* const* in, int m, float* const* out, int n, const float
 }
 
 template <class Ops>
+void pull_block(float* row, const float* const* out, int n, const float* gradients, int first,
+                int last) {
+  for (int d = first * kRowStep; d < last * kRowStep; d += Ops::kLanes) {
+    typename Ops::Vec moved = Ops::load(row + d);
+    for (int j = 0; j < n; ++j) {
+      moved = Ops::fma(Ops::set1(gradients[j]), Ops::load(out[j] + d), moved);
+    }
+    Ops::store(row + d, moved);
+  }
+}
+
+template <class Ops>
 void sum_block(const float* const* rows, int n, float scale, float* sum, int first, int last) {
   for (int d = first * kRowStep; d < last * kRowStep; d += Ops::kLanes) {
     typename Ops::Vec total = Ops::zero();

@@ -5,7 +5,7 @@
 namespace vl {
 
 extern const WindowKernels kWindowNeon;
-const WindowKernels kWindowNeon = {SimdLevel::kNeon, scores_plain, update_plain, sum_plain,
-                                   add_plain};
+const WindowKernels kWindowNeon = {SimdLevel::kNeon, scores_plain, update_plain,
+                                   pull_plain,       sum_plain,    add_plain};
 
 }  // namespace vl

@@ -53,6 +53,13 @@ void update_plain(float* const* in, int m, float* const* out, int n, const float
   }
 }
 
+void pull_plain(float* row, const float* const* out, int n, const float* gradients, int first,
+                int last) {
+  for (int j = 0; j < n; ++j) {
+    for (int d = first * kRowStep; d < last * kRowStep; ++d) row[d] += gradients[j] * out[j][d];
+  }
+}
+
 void sum_plain(const float* const* rows, int n, float scale, float* sum, int first, int last) {
   for (int d = first * kRowStep; d < last * kRowStep; ++d) {
     float total = 0.0f;

@@ -5,7 +5,7 @@
 namespace vl {
 
 extern const WindowKernels kWindowScalar;
-const WindowKernels kWindowScalar = {SimdLevel::kScalar, scores_plain, update_plain, sum_plain,
-                                     add_plain};
+const WindowKernels kWindowScalar = {SimdLevel::kScalar, scores_plain, update_plain,
+                                     pull_plain,         sum_plain,    add_plain};
 
 }  // namespace vl

@@ -11,6 +11,9 @@ from vectorloom.io.container import Container, register_loader
 
 if TYPE_CHECKING:
     from vectorloom.learn.corpus import Corpus, EncodedCorpus
+    from vectorloom.learn.documents.paragraph_vectors import ParagraphVectors
+    from vectorloom.learn.documents.sent2vec import Sent2Vec
+    from vectorloom.learn.documents.sif import SIF
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
     from vectorloom.learn.words.bit_cipher import BitCipher
@@ -29,19 +32,22 @@ if TYPE_CHECKING:
 _LAZY = {
     "BitCipher": "vectorloom.learn.words.bit_cipher",
     "Corpus": "vectorloom.learn.corpus",
+    "encode": "vectorloom.learn.encode",
     "EncodedCorpus": "vectorloom.learn.corpus",
     "FastText": "vectorloom.learn.words.fasttext",
     "FewShot": "vectorloom.learn.words.few_shot",
     "GloVe": "vectorloom.learn.words.glove",
     "KeyedVectors": "vectorloom.learn.words.keyed_vectors",
     "LatentSemantic": "vectorloom.learn.latent_semantic",
+    "ParagraphVectors": "vectorloom.learn.documents.paragraph_vectors",
     "Phrases": "vectorloom.learn.words.phrases",
     "PMISVD": "vectorloom.learn.words.pmi_svd",
+    "retrofit": "vectorloom.learn.words.retrofit",
+    "Sent2Vec": "vectorloom.learn.documents.sent2vec",
+    "SIF": "vectorloom.learn.documents.sif",
     "Swivel": "vectorloom.learn.words.swivel",
     "UnknownWordError": "vectorloom.learn.words.queries",
     "Word2Vec": "vectorloom.learn.words.word2vec",
-    "encode": "vectorloom.learn.encode",
-    "retrofit": "vectorloom.learn.words.retrofit",
 }
 
 # Kind of file -> the public name whose module reads it, in its `load_container`.
@@ -51,13 +57,17 @@ _KINDS = {
     "learn.glove": "GloVe",
     "learn.keyed_vectors": "KeyedVectors",
     "learn.latent_semantic": "LatentSemantic",
+    "learn.paragraph_vectors": "ParagraphVectors",
     "learn.pmi_svd": "PMISVD",
+    "learn.sent2vec": "Sent2Vec",
+    "learn.sif": "SIF",
     "learn.swivel": "Swivel",
     "learn.word2vec": "Word2Vec",
 }
 
 __all__ = [
     "PMISVD",
+    "SIF",
     "BitCipher",
     "Corpus",
     "EncodedCorpus",
@@ -66,7 +76,9 @@ __all__ = [
     "GloVe",
     "KeyedVectors",
     "LatentSemantic",
+    "ParagraphVectors",
     "Phrases",
+    "Sent2Vec",
     "Swivel",
     "UnknownWordError",
     "Word2Vec",

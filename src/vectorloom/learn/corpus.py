@@ -224,7 +224,7 @@ class Corpus:
             self._count(core, store, bar)
         words, counts, numbers = core.finish(min_count, most)
         if not words:
-            raise _nothing(core, min_count)
+            raise nothing_left(core, min_count)
         if core.lost > 10 * min_count and core.lost > int(counts[len(counts) // 2]):
             raise CapacityError(
                 f"the corpus has far more different words than limit={limit}: those seen up to "
@@ -248,23 +248,26 @@ class Corpus:
         )
 
     def _count(self, core: Any, store: _Tokens, bar: Progress) -> None:
-        forgiving = self.errors == "skip"
         seen = 0
         for piece in self._pieces():
-            if piece.words is not None:
-                self._add_words(core, piece.words)
-            elif callable(self.tokenizer):
-                self._add_words(core, list(self.tokenizer(self._str(piece))))
-            else:
-                broken = core.add_text(piece.text, piece.ends, forgiving)
-                if broken >= 0:
-                    raise piece.broken(broken)
+            self._add(core, piece)
             if core.pending >= _TAKE_TOKENS:
                 store.add(core.take_tokens())
                 bar.advance(core.n_tokens - seen)
                 seen = core.n_tokens
         store.add(core.take_tokens())
         bar.advance(core.n_tokens - seen)
+
+    def _add(self, core: Any, piece: Piece) -> None:
+        """Cut a piece and count its words."""
+        if piece.words is not None:
+            self._add_words(core, piece.words)
+        elif callable(self.tokenizer):
+            self._add_words(core, list(self.tokenizer(self._str(piece))))
+        else:
+            broken = core.add_text(piece.text, piece.ends, self.errors == "skip")
+            if broken >= 0:
+                raise piece.broken(broken)
 
     @staticmethod
     def _add_words(core: Any, words: list[Any]) -> None:
@@ -283,9 +286,10 @@ class Corpus:
         piece.check(self.errors)
         return piece.text.decode("utf-8", "replace")
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _pieces(self, *, whole_lines: bool = False) -> Iterator[Piece]:
+        """Yield the text; with `whole_lines` each line of a plain file is a piece of its own."""
         source = self.source
-        whole_lines = callable(self.tokenizer)
+        whole_lines = whole_lines or callable(self.tokenizer)
         if isinstance(source, (str, os.PathLike)):
             for path in files_of(source):
                 yield from file_pieces(path, self.field, whole_lines=whole_lines)
@@ -317,7 +321,8 @@ def as_corpus(source: Any) -> Corpus:
     return source if isinstance(source, Corpus) else Corpus(source)
 
 
-def _nothing(core: Any, min_count: int) -> Exception:
+def nothing_left(core: Any, min_count: int) -> Exception:
+    """Build the error for a corpus of whose words none is left."""
     if core.n_tokens == 0:
         return ShapeError("the corpus holds no words. Is it empty, or of another script or field?")
     return ParameterError(

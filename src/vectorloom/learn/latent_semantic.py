@@ -29,7 +29,7 @@ from vectorloom.estimator import check_count, check_jobs
 from vectorloom.io.container import Container, write_container
 from vectorloom.io.strings import pack_strings, unpack_strings
 from vectorloom.learn.terms import Terms
-from vectorloom.learn.texts import as_texts
+from vectorloom.learn.texts import as_texts, unit_rows
 from vectorloom.vectors import as_ids
 
 _KIND = "learn.latent_semantic"
@@ -193,7 +193,7 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.idf_ = vectorizer.idf_.astype(np.float32)
         projected = self._project(weights)
         self.explained_variance_ = projected.var(axis=0, dtype=np.float64).astype(np.float32)
-        self.vectors_ = _scaled(projected)
+        self.vectors_ = unit_rows(projected)
         self.ids_ = found_ids
         return self
 
@@ -218,7 +218,7 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 "this LatentSemantic has not seen texts yet; call fit(texts) first."
             )
         weights = self._tfidf.transform(as_texts(texts))
-        return _scaled(self._project(weights))
+        return unit_rows(self._project(weights))
 
     @property
     def _n_features_out(self) -> int:
@@ -367,13 +367,6 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         else:
             arrays["ids"], arrays["id_offsets"] = pack_strings(self.ids_.tolist())
         write_container(path, _KIND, {"params": params, "n": len(self.vectors_)}, arrays)
-
-
-def _scaled(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows to unit length in place; zero rows stay zero."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
-    np.divide(vectors, lengths, out=vectors, where=lengths > 0, casting="same_kind")
-    return vectors
 
 
 def load_container(container: Container) -> LatentSemantic:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The texts that text learners take."""
+"""The texts that text learners take, and the rows that they return."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError, ShapeError
 
@@ -68,3 +71,19 @@ def as_texts(texts: Any, *, name: str = "texts") -> list[str]:
     if not found:
         raise ShapeError(f"{name} must hold at least one text; got none. Pass a list of str.")
     return found
+
+
+def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale rows to unit length in place; zero rows stay zero.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, dim), float32
+
+    Returns
+    -------
+    ndarray of shape (n, dim), float32
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
+    np.divide(vectors, lengths, out=vectors, where=lengths > 0, casting="same_kind")
+    return vectors

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from vectorloom.progress import progress
 _KIND = "learn.word_checkpoint"
 # Between two looks at the clock, at signals and at the progress bar.
 _SECONDS_A_CALL = 0.1
+# Whether the text that a word is of is an input, as the core numbers it.
+NO_TEXTS, TEXTS_BESIDE, TEXTS_ALONE = range(3)
 
 
 @dataclass
@@ -40,6 +43,8 @@ class Windows:
     alpha: float
     min_alpha: float
     epochs: int
+    text: int = NO_TEXTS
+    binary: bool = False
 
     def check(self) -> None:
         """Refuse settings that cannot be trained with."""
@@ -48,17 +53,7 @@ class Windows:
             raise ParameterError(
                 "negative=0 and hs=0 leave nothing to learn from; set negative=5, or hs=1."
             )
-        for name in ("alpha", "min_alpha", "sample"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
-                raise ParameterError(f"{name} must be a number, at least 0; got {value!r}.")
-        if not 0 < self.min_alpha <= self.alpha:
-            raise ParameterError(
-                f"0 < min_alpha <= alpha is needed; got min_alpha={self.min_alpha!r} and "
-                f"alpha={self.alpha!r}."
-            )
-        if not -1 <= self.ns_exponent <= 1:
-            raise ParameterError(f"ns_exponent must be from -1 to 1; got {self.ns_exponent!r}.")
+        check_rates(self)
 
 
 @dataclass
@@ -69,6 +64,36 @@ class Rows:
     outputs: NDArray[np.float32]
     bag_offsets: NDArray[np.int64] | None = None
     bag_rows: NDArray[np.int32] | None = None
+    texts: NDArray[np.float32] | None = None
+
+    def trained(self) -> dict[str, NDArray[np.float32]]:
+        """Return the matrices that a training moves."""
+        found = {"inputs": self.inputs, "outputs": self.outputs}
+        return found if self.texts is None else found | {"texts": self.texts}
+
+
+def check_rates(settings: Any) -> None:
+    """Refuse learning rates, a `sample` or an exponent that cannot be trained with.
+
+    Parameters
+    ----------
+    settings : Windows, or others with the same names
+
+    Raises
+    ------
+    ParameterError
+    """
+    for name in ("alpha", "min_alpha", "sample"):
+        value = getattr(settings, name)
+        if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
+            raise ParameterError(f"{name} must be a number, at least 0; got {value!r}.")
+    if not 0 < settings.min_alpha <= settings.alpha:
+        raise ParameterError(
+            f"0 < min_alpha <= alpha is needed; got min_alpha={settings.min_alpha!r} and "
+            f"alpha={settings.alpha!r}."
+        )
+    if not -1 <= settings.ns_exponent <= 1:
+        raise ParameterError(f"ns_exponent must be from -1 to 1; got {settings.ns_exponent!r}.")
 
 
 class WindowTraining:
@@ -82,39 +107,30 @@ class WindowTraining:
     random_state : int or None
         None: threads write without locks. An integer: the same bits at any `n_jobs`.
     n_jobs : int or None
+    make : callable, default=core_trainer
+        Makes the core's trainer, of another kind of training than by windows too.
     """
 
     def __init__(
         self,
         corpus: EncodedCorpus,
         rows: Rows,
-        settings: Windows,
+        settings: Any,
         random_state: int | None,
         n_jobs: int | None,
+        make: Callable[..., Any] | None = None,
     ) -> None:
         self._corpus = corpus
         self._rows = rows
         self._settings = settings
         self._jobs = check_jobs(n_jobs)
         self._state = random_state
-        self._trainer = _core.WordTrainer(
+        self._trainer = (make or core_trainer)(
             corpus.tokens,
             corpus.counts,
-            rows.inputs,
-            rows.outputs,
-            rows.bag_offsets,
-            rows.bag_rows,
-            window=settings.window,
-            negative=settings.negative,
-            tree=settings.hs,
-            cbow=settings.cbow,
-            cbow_mean=settings.cbow_mean,
+            rows,
+            settings,
             deterministic=random_state is not None,
-            sample=float(settings.sample),
-            noise_exponent=float(settings.ns_exponent),
-            alpha=float(settings.alpha),
-            min_alpha=float(settings.min_alpha),
-            epochs=settings.epochs,
             seed=seed_of(random_state),
         )
         self.step = 0
@@ -135,7 +151,8 @@ class WindowTraining:
         n_tokens = self._corpus.n_tokens * self._settings.epochs
         done = n_tokens * self.step // n_steps
         count, saved = 1, time.monotonic()
-        with progress("learning words", total=n_tokens, unit="words", initial=done) as bar:
+        what = "learning words" if self._rows.texts is None else "learning texts"
+        with progress(what, total=n_tokens, unit="words", initial=done) as bar:
             while self.step < n_steps:
                 epoch = self.step // an_epoch
                 end = min(self.step + count, (epoch + 1) * an_epoch)
@@ -181,8 +198,7 @@ class WindowTraining:
             "pairs": self._pairs,
             "settings": self._fingerprint(),
         }
-        arrays = {"inputs": self._rows.inputs, "outputs": self._rows.outputs}
-        write_container(path, _KIND, meta, arrays)
+        write_container(path, _KIND, meta, dict(self._rows.trained()))
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of the same settings and corpus.
@@ -205,12 +221,62 @@ class WindowTraining:
                 f"{path}: the checkpoint is of another training ({listed}). Go on with its "
                 "settings and corpus, or start anew with resume=False."
             )
-        for name in ("inputs", "outputs"):
-            target = getattr(self._rows, name)
+        for name, target in self._rows.trained().items():
             target[:] = container.array(name, "<f4", target.shape)
         self.step = int(container.meta["step"])
         self.losses = [float(loss) for loss in container.meta["losses"]]
         self._pairs = [int(pairs) for pairs in container.meta["pairs"]]
+
+
+def core_trainer(
+    tokens: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    rows: Rows,
+    settings: Windows,
+    *,
+    deterministic: bool,
+    seed: int,
+) -> Any:
+    """Make the core's trainer of some tokens.
+
+    Parameters
+    ----------
+    tokens : ndarray of shape (n,), int32
+    counts : ndarray of shape (n_words,), int64
+    rows : Rows
+    settings : Windows
+    deterministic : bool
+        Same bits at any number of threads.
+    seed : int
+
+    Returns
+    -------
+    WordTrainer
+    """
+    texts: dict[str, Any] = {}
+    if rows.texts is not None:
+        texts = {"texts": rows.texts, "text": settings.text, "binary": settings.binary}
+    return _core.WordTrainer(
+        tokens,
+        counts,
+        rows.inputs,
+        rows.outputs,
+        rows.bag_offsets,
+        rows.bag_rows,
+        window=settings.window,
+        negative=settings.negative,
+        tree=settings.hs,
+        cbow=settings.cbow,
+        cbow_mean=settings.cbow_mean,
+        deterministic=deterministic,
+        sample=float(settings.sample),
+        noise_exponent=float(settings.ns_exponent),
+        alpha=float(settings.alpha),
+        min_alpha=float(settings.min_alpha),
+        epochs=settings.epochs,
+        seed=seed,
+        **texts,
+    )
 
 
 def seed_of(random_state: int | None) -> int:

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paragraph vectors: a text's vector is what best tells its words.
+
+    DBOW      L = -log s(d . y_w) - sum_n log s(-d . y_n)          for each word w of the text d
+    DM        the mean of d and the x of the words around w stands for d
+    binary    the code [d > 0] stands for d, and gradients reach d times s(d) (1 - s(d))
+
+s is the logistic function, n are false words drawn from count^0.75. For new texts the words' rows
+stay as they are and d alone is descended.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vectorloom import _core
+from vectorloom.errors import ParameterError
+from vectorloom.estimator import check_choice, check_jobs
+from vectorloom.io.container import Container
+from vectorloom.learn.documents.encoding import EncodedTexts, text_starts
+from vectorloom.learn.documents.learner import DocumentLearner, check_texts
+from vectorloom.learn.texts import unit_rows
+from vectorloom.learn.words.learner import check_learner
+from vectorloom.learn.words.windows import (
+    TEXTS_ALONE,
+    TEXTS_BESIDE,
+    Rows,
+    Windows,
+    WindowTraining,
+    compact,
+    core_trainer,
+    seed_of,
+    train,
+)
+from vectorloom.progress import progress
+
+_BLOCK = 512  # texts between two looks at the progress bar
+
+
+class ParagraphVectors(DocumentLearner):
+    """Learn vectors of texts, and of words beside them, by predicting the words of each text.
+
+    Use it for texts of some length from one's own field (articles, reports, tickets) that are to
+    be compared as a whole: nearest texts, clusters, classes. For short queries against texts
+    `LatentSemantic` or BM25 is better, and for single sentences `SIF`.
+
+    Parameters
+    ----------
+    vector_size : int, default=100
+    dm : {0, 1}, default=0
+        0: the text alone predicts each of its words (DBOW). 1: together with the words around
+        (DM); slower, and weaker in most comparisons.
+    dbow_words : {0, 1}, default=0
+        DBOW: learn vectors of words too, by skip-gram, in the space of the texts.
+    window : int, default=5
+        Words to each side, where words are inputs.
+    negative : int, default=5
+        False words, drawn for each word.
+    min_count : int, default=5
+    sample : float, default=1e-3
+        Words whose share is larger are passed over at random.
+    epochs : int, default=20
+    infer_epochs : int or None, default=None
+        Passes over a new text in `transform`; None: as many as `epochs`.
+    binary : bool, default=False
+        Learn codes of `vector_size` bits (a multiple of 8) for Hamming distance; ``dm=0`` only.
+    alpha : float, default=0.025
+        Learning rate, falling to `min_alpha` in a straight line; of `transform` too.
+    min_alpha : float, default=1e-4
+    ns_exponent : float, default=0.75
+    max_vocab : int or None, default=None
+        Keep the most frequent words only.
+    n_jobs : int or None, default=None
+    random_state : int or None, default=None
+        None: threads write into the shared rows without locks, another result each time. An
+        integer gives the same bits at any `n_jobs`.
+
+    Attributes
+    ----------
+    vectors_ : ndarray of shape (n, vector_size), float32, or (n, vector_size // 8), uint8
+        Of the training texts: unit length, zero where a text has no known word; codes are packed
+        bits.
+    ids_ : ndarray of shape (n,), int64 or object
+    words_ : ndarray of shape (n_words,), object
+    counts_ : ndarray of shape (n_words,), int64
+    word_vectors_ : ndarray of shape (n_words, vector_size), float32, or None
+        None where only texts are inputs.
+    context_vectors_ : ndarray of shape (n_words, vector_size), float32
+        The y of the words.
+    losses_ : list of float
+        Of each epoch: the mean of L over the pairs of a sample, measured as they were trained.
+    seed_ : int
+        What `transform` draws by.
+    n_tokens_ : int
+
+    Raises
+    ------
+    ShapeError
+        No texts, or no words in them.
+    ParameterError
+        A parameter out of range, one word only, or none of `min_count`.
+
+    Notes
+    -----
+    `transform` draws by the place of a word in its text: a text has the same vector whatever is
+    transformed beside it, in whatever order, at any `n_jobs`, today and from a file.
+
+    Time is O(epochs * tokens * (negative + 1) * vector_size), times about `window` with words as
+    inputs; memory 4 bytes a dimension for each text and word (twice for words where they are
+    inputs). With `checkpoint` an interrupted training can go on.
+
+    References
+    ----------
+    .. [1] Le, Mikolov. Distributed Representations of Sentences and Documents. ICML 2014.
+           arXiv:1405.4053
+    .. [2] Lau, Baldwin. An Empirical Evaluation of doc2vec. RepL4NLP 2016. arXiv:1607.05368
+    .. [3] Grzegorczyk, Kurdziel. Binary Paragraph Vectors. RepL4NLP 2017. arXiv:1611.01116
+
+    Examples
+    --------
+    >>> texts = ["the ship sails the sea", "a boat on the sea", "judge and court and law"] * 40
+    >>> model = ParagraphVectors(16, min_count=1, sample=0, random_state=0).fit(texts)
+    >>> scores = model.transform(["the boat sails"]) @ model.vectors_[:3].T
+    >>> int(scores.argmin())
+    2
+    """
+
+    _KIND = "learn.paragraph_vectors"
+
+    def __init__(
+        self,
+        vector_size: int = 100,
+        *,
+        dm: int = 0,
+        dbow_words: int = 0,
+        window: int = 5,
+        negative: int = 5,
+        min_count: int = 5,
+        sample: float = 1e-3,
+        epochs: int = 20,
+        infer_epochs: int | None = None,
+        binary: bool = False,
+        alpha: float = 0.025,
+        min_alpha: float = 1e-4,
+        ns_exponent: float = 0.75,
+        max_vocab: int | None = None,
+        n_jobs: int | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.vector_size = vector_size
+        self.dm = dm
+        self.dbow_words = dbow_words
+        self.window = window
+        self.negative = negative
+        self.min_count = min_count
+        self.sample = sample
+        self.epochs = epochs
+        self.infer_epochs = infer_epochs
+        self.binary = binary
+        self.alpha = alpha
+        self.min_alpha = min_alpha
+        self.ns_exponent = ns_exponent
+        self.max_vocab = max_vocab
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(
+        self,
+        texts: Any,
+        ids: Any = None,
+        y: Any = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        checkpoint_every: float = 300.0,
+    ) -> ParagraphVectors:
+        """Learn from `texts`; leaves their vectors in `vectors_`.
+
+        Parameters
+        ----------
+        texts : Corpus, iterable of str, or iterable of lists of str
+            Of a `Corpus` each line of a plain file, each record and each item is a text.
+        ids : array-like of shape (n,), optional
+            int64 or str, unique; 0, 1, … when omitted.
+        y : ignored
+            Pipelines pass it.
+        checkpoint : path-like, optional
+            File that the state of the training is written to, and again when it is interrupted.
+        resume : bool, default=False
+            Go on from `checkpoint`; other settings or other texts are refused.
+        checkpoint_every : float, default=300.0
+            Seconds.
+
+        Returns
+        -------
+        self
+        """
+        self._schedule = (checkpoint, resume, checkpoint_every)
+        super().fit(texts, ids)
+        return self
+
+    def _check(self) -> None:
+        check_learner(self.get_params())
+        if self.infer_epochs is not None:
+            check_texts({"infer_epochs": self.infer_epochs})
+        for name in ("dm", "dbow_words"):
+            check_choice(name, str(int(getattr(self, name))), ("0", "1"))
+        if self.binary and (self.dm or self.dbow_words):
+            raise ParameterError("binary=True is for dm=0 and dbow_words=0 only; set both to 0.")
+        if self.binary and self.vector_size % 8:
+            raise ParameterError(
+                f"binary=True packs eight bits a byte, so vector_size must be a multiple of 8; got "
+                f"{self.vector_size}."
+            )
+        self._settings().check()
+
+    def _settings(self) -> Windows:
+        has_words = bool(self.dm or self.dbow_words)
+        return Windows(
+            window=self.window,
+            negative=self.negative,
+            hs=False,
+            cbow=bool(self.dm),
+            cbow_mean=True,
+            sample=self.sample,
+            ns_exponent=self.ns_exponent,
+            alpha=self.alpha,
+            min_alpha=self.min_alpha,
+            epochs=self.epochs,
+            text=TEXTS_BESIDE if has_words else TEXTS_ALONE,
+            binary=bool(self.binary),
+        )
+
+    def _learn(self, encoded: EncodedTexts) -> None:
+        n, dim = len(encoded.words), self.vector_size
+        settings = self._settings()
+        self.seed_ = seed_of(self.random_state)
+        scale = 0.5 / dim
+        rows = Rows(
+            _core.row_matrix(n if settings.text == TEXTS_BESIDE else 0, dim, scale, self.seed_),
+            _core.row_matrix(n, dim),
+            texts=_core.row_matrix(encoded.n_texts, dim, scale, self.seed_ + 1),
+        )
+        training = WindowTraining(encoded, rows, settings, self.random_state, self.n_jobs)
+        try:
+            train(training, *self._schedule)
+        finally:
+            self.losses_ = training.losses
+            self._take_rows(rows, encoded)
+
+    def _take_rows(self, rows: Rows, encoded: EncodedTexts) -> None:
+        dim = self.vector_size
+        self._padded = (rows.inputs, rows.outputs)
+        self.word_vectors_ = rows.inputs[:, :dim] if len(rows.inputs) else None
+        self.context_vectors_ = rows.outputs[:, :dim]
+        if rows.texts is not None:
+            # What has no word was never moved from where it began.
+            rows.texts[np.diff(text_starts(encoded.tokens)) == 0] = 0.0
+            self.vectors_ = self._result(rows.texts)
+
+    def _result(self, texts: NDArray[np.float32]) -> NDArray[Any]:
+        """Return unit vectors or packed codes of the rows of texts."""
+        if self.binary:
+            return np.packbits(texts[:, : self.vector_size] > 0, axis=1)
+        return unit_rows(compact(texts, len(texts), self.vector_size))
+
+    def _infer(self, tokens: NDArray[np.int32], n_texts: int) -> NDArray[Any]:
+        epochs = self.infer_epochs or self.epochs
+        settings = replace(self._settings(), epochs=epochs)
+        if not self.dm:  # the rows of words do not meet the text's
+            settings.text = TEXTS_ALONE
+        inputs, outputs = self._padded
+        texts = _core.row_matrix(n_texts, self.vector_size)
+        trainer = core_trainer(
+            tokens,
+            self.counts_,
+            Rows(inputs, outputs, texts=texts),
+            settings,
+            deterministic=True,
+            seed=self.seed_,
+        )
+        jobs = check_jobs(self.n_jobs)
+        with progress("reading texts", total=n_texts, unit="texts") as bar:
+            for start in range(0, n_texts, _BLOCK):
+                stop = min(n_texts, start + _BLOCK)
+                trainer.infer(start, stop, jobs)
+                bar.advance(stop - start)
+        return self._result(texts)
+
+    def _extra_arrays(self) -> dict[str, NDArray[Any]]:
+        arrays = {
+            "losses": np.asarray(self.losses_),
+            "context_vectors": np.ascontiguousarray(self.context_vectors_),
+        }
+        if self.word_vectors_ is not None:
+            arrays["word_vectors"] = np.ascontiguousarray(self.word_vectors_)
+        return arrays
+
+    def _extra_meta(self) -> dict[str, Any]:
+        return {"seed": self.seed_}
+
+    def _take_extra(self, container: Container) -> None:
+        shape = (len(self.words_), self.vector_size)
+        self.seed_ = int(container.meta["seed"])
+        self.losses_ = container.array("losses", "<f8", (None,)).tolist()
+        padded = []
+        for name in ("word_vectors", "context_vectors"):
+            if name not in container.arrays:
+                padded.append(_core.row_matrix(0, self.vector_size))
+                continue
+            rows = _core.row_matrix(*shape)
+            rows[:, : self.vector_size] = container.array(name, "<f4", shape)
+            padded.append(rows)
+        self._padded = (padded[0], padded[1])
+        self.word_vectors_ = padded[0][:, : self.vector_size] if len(padded[0]) else None
+        self.context_vectors_ = padded[1][:, : self.vector_size]
+
+    def _vectors_dtype(self) -> str:
+        return "|u1" if self.binary else "<f4"
+
+
+def load_container(container: Container) -> ParagraphVectors:
+    """Make the learner of a native file; the vectors of its texts stay mapped."""
+    found: ParagraphVectors = ParagraphVectors._load(container)
+    return found
