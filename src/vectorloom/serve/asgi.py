@@ -125,7 +125,7 @@ class App:
     async def _answer(self, scope: Scope, receive: Receive, seen: dict[str, Any]) -> Answer:
         headers: Headers = {key.lower(): value for key, value in scope["headers"]}
         path, method = scope["path"], scope["method"]
-        if path in ("/livez", "/readyz") and method == "GET":
+        if path in ("/livez", "/readyz") and method in ("GET", "HEAD"):
             seen["route"] = path
             return self._health(path)
         grant, owner = self._allowed(headers)
@@ -144,7 +144,7 @@ class App:
             if kind:
                 await self._read(headers, receive, body)
             call = Call(self.service, grant, places, {}, notes=seen)
-            call.accept = answers.chosen(headers.get(b"accept", b""), route.accepts)
+            call.accept = answers.chosen(headers.get(b"accept", b""), (JSON, *route.accepts))
             return await self._worked(route, call, kind, query, body, scoped)
         finally:
             body.release()

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import tarfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from vectorloom.serve.home import UnknownCollectionError, discard
+from vectorloom.serve.home import UnknownCollectionError, set_aside
 from vectorloom.serve.keys import NAME
 from vectorloom.serve.refusals import not_found
 from vectorloom.serve.state import FOLDER
@@ -69,7 +70,7 @@ class Backups:
         path = self.path(collection, snapshot)
         if not path.is_dir():
             raise not_found("snapshot")
-        discard(path)
+        shutil.rmtree(set_aside(path), ignore_errors=True)
 
     def packed(self, collection: str, snapshot: str) -> Iterator[bytes]:
         """Return a snapshot as the pieces of a tar file; memory is that of one piece.

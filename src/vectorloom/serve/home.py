@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from vectorloom.errors import ParameterError
 from vectorloom.serve.keys import NAME
-from vectorloom.store import Collection, collection, switch_alias
+from vectorloom.store import Collection, Encoder, collection, switch_alias
 from vectorloom.store.database import NAME as DATABASE
 from vectorloom.store.database import connect, read_state
 from vectorloom.store.schema import Schema
 
 if TYPE_CHECKING:
     from vectorloom.serve.models import Models
-    from vectorloom.store import Encoder
 
 log = logging.getLogger("vectorloom.serve")
 
@@ -109,14 +108,22 @@ class Home:
         """
         path = self.path(name)
         encoder = self._encoder_of(settings)
+        dim = settings.get("dim")
+        if dim is None and isinstance(encoder, Encoder):
+            dim = encoder.encode(["a text"]).shape[1]
         with self._lock:
             if os.path.lexists(path):
                 raise ExistsError(name)
-            made = collection(
-                path, settings.get("dim"), settings.get("metric"), dtype=settings.get("dtype"),
-                fields=settings.get("fields"), index=settings.get("index"), encoder=encoder,
-                n_jobs=self._n_jobs,
-            )  # fmt: skip
+            try:
+                made = collection(
+                    path, dim, settings.get("metric"), dtype=settings.get("dtype"),
+                    fields=settings.get("fields"), index=settings.get("index"), encoder=encoder,
+                    n_jobs=self._n_jobs,
+                )  # fmt: skip
+            except BaseException:
+                if path.exists():  # made, and then its model was found not to fit
+                    shutil.rmtree(set_aside(path), ignore_errors=True)
+                raise
             self._open[path.resolve()] = made
             return made
 
@@ -141,7 +148,8 @@ class Home:
             found = self._open.pop(path.resolve(), None)
             if found is not None:
                 found.close()
-            discard(path)
+            gone = set_aside(path)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def switch(self, alias: str, target: str) -> None:
         """Let an alias lead to a collection.
@@ -224,8 +232,8 @@ class Home:
         return {field: self._models.get(name).encoder() for field, name in asked.items()}
 
 
-def discard(path: Path) -> None:
-    """Remove a folder: gone in one step by its name, then file by file."""
+def set_aside(path: Path) -> Path:
+    """Take a folder's name from it, in one step, and return where it is to be removed."""
     hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.gone")
     path.rename(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+    return hidden

@@ -76,6 +76,15 @@ def _operation(route: Route) -> dict[str, Any]:
                 "description": "the same request is done once and answered again for a day",
             }
         )  # fmt: skip
+    if route.vectors:
+        fields = {"type": "object", "properties": dict(route.schema)}
+        parameters.append(
+            {
+                "name": "args", "in": "query", "required": False,
+                "content": {JSON: {"schema": fields}},
+                "description": "the other fields, beside an npy or Arrow body",
+            }
+        )  # fmt: skip
     if parameters:
         operation["parameters"] = parameters
     if route.schema:

@@ -107,7 +107,7 @@ def run(
         more = {"ssl_certfile": str(tls[0]), "ssl_keyfile": str(tls[1])}
     write_to_stderr()
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=30, timeout_keep_alive=30, lifespan="on", ws="none", **more,
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):
