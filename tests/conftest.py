@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import numpy as np
 import pytest
 
 SEED = 20240229
+
+# A suite started in the background by a shell ignores Ctrl-C, and so would processes it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
