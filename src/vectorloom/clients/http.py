@@ -53,7 +53,7 @@ class Client:
 
     Examples
     --------
-    >>> client = Client("http://localhost:8400", key="vl_…")
+    >>> client = Client("http://localhost:8400", key="vl_key")
     >>> client
     Client('http://localhost:8400')
 
