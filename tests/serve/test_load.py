@@ -59,7 +59,7 @@ def request(path, body, port):
 def test_a_hundred_slow_readers_hold_no_one_up(home):
     with Server(home) as server:
         points = filled(server)
-        body = json.dumps({"limit": 2000, "vectors": True}).encode()  # half a megabyte comes
+        body = json.dumps({"limit": 400, "vectors": True}).encode()  # 100 kB come
         server.ask("POST", C + "/points/scroll", json.loads(body))
         before = server.memory()
         readers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
