@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.documents.sif import SIF
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
+    from vectorloom.learn.topics.top2vec import Top2Vec
     from vectorloom.learn.words.bit_cipher import BitCipher
     from vectorloom.learn.words.fasttext import FastText
     from vectorloom.learn.words.few_shot import FewShot
@@ -46,6 +47,7 @@ _LAZY = {
     "Sent2Vec": "vectorloom.learn.documents.sent2vec",
     "SIF": "vectorloom.learn.documents.sif",
     "Swivel": "vectorloom.learn.words.swivel",
+    "Top2Vec": "vectorloom.learn.topics.top2vec",
     "UnknownWordError": "vectorloom.learn.words.queries",
     "Word2Vec": "vectorloom.learn.words.word2vec",
 }
@@ -62,6 +64,7 @@ _KINDS = {
     "learn.sent2vec": "Sent2Vec",
     "learn.sif": "SIF",
     "learn.swivel": "Swivel",
+    "learn.top2vec": "Top2Vec",
     "learn.word2vec": "Word2Vec",
 }
 
@@ -80,6 +83,7 @@ __all__ = [
     "Phrases",
     "Sent2Vec",
     "Swivel",
+    "Top2Vec",
     "UnknownWordError",
     "Word2Vec",
     "encode",

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Topics of texts, one file a method."""
