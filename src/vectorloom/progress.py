@@ -31,7 +31,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from typing_extensions import Self
 
-__all__ = ["Progress", "ProgressState", "progress"]
+__all__ = ["Progress", "ProgressState", "followed", "progress"]
 
 MODES = ("auto", "bar", "json", "off")
 
@@ -136,6 +137,31 @@ class ProgressState:
 
 
 Callback = Callable[[ProgressState], None]
+_follower: ContextVar[Callback | None] = ContextVar("follower", default=None)
+
+
+@contextlib.contextmanager
+def followed(callback: Callback) -> Iterator[None]:
+    """Have every job inside that has no callback of its own call this one.
+
+    Parameters
+    ----------
+    callback : callable
+        As that of `progress`: it may raise to stop the job.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> with followed(lambda state: seen.append(state.status)), progress("counting") as bar:
+    ...     bar.advance()
+    >>> seen
+    ['running', 'done']
+    """
+    token = _follower.set(callback)
+    try:
+        yield
+    finally:
+        _follower.reset(token)
 
 
 def progress(
@@ -188,7 +214,7 @@ def progress(
         total=total,
         unit=unit,
         sink=_choose_sink(quiet),
-        callback=callback,
+        callback=_follower.get() if callback is None else callback,
         initial=initial,
     )
 

@@ -14,6 +14,7 @@ import pytest
 
 import vectorloom as vl
 from asgi_client import Client
+from vectorloom.progress import progress
 from vectorloom.serve import add_key, make_app
 from vectorloom.serve.operations import Operations
 from vectorloom.serve.refusals import Refusal
@@ -101,7 +102,9 @@ def test_files_of_the_import_folder_are_imported_and_no_others(ask, tmp_path):
         assert ask("POST", C + "/import", {"file": name})[0] == 404, name
     (tmp_path / "in" / "bad.npz").write_bytes(b"no zip")
     done = ask.finished(ask("POST", C + "/import", {"file": "bad.npz"})[1])
-    assert (done["state"], done["error"]["kind"]) == ("failed", "FormatError")
+    assert (done["state"], done["error"]["status"]) == ("failed", 422)
+    assert "bad.npz" in done["error"]["message"]
+    assert str(tmp_path) not in done["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +242,42 @@ def test_an_operation_that_fails_says_why_and_can_be_queued_again(tmp_path):
     wait_for(lambda: operations.counts()["done"] == 1)
     assert (tries, operations.get(record["id"])["error"]) == ([1, 2], None)
     operations.stop(5)
+    state.close()
+
+
+def test_running_work_says_how_far_it_is_and_ends_when_told_to(tmp_path):
+    step = threading.Event()
+
+    def run(collection, request, attempt):
+        with progress("counting", total=100_000, unit="sheep", quiet=True) as bar:
+            for _ in range(100_000):
+                bar.advance()
+                time.sleep(0.001)
+                if step.is_set() and attempt > 1:
+                    return {"steps": bar.state().done}
+        return {}
+
+    state = State(tmp_path)
+    operations = Operations(state, {"work": run}, "")
+    record = operations.submit("work", "a", {})
+    wait_for(lambda: (operations.get(record["id"])["progress"] or {}).get("done"))
+    told = operations.get(record["id"])["progress"]
+    assert (told["doing"], told["total"], told["unit"]) == ("counting", 100_000, "sheep")
+    waiting = operations.submit("work", "b", {})
+    assert operations.cancel(waiting["id"])["state"] == "interrupted"
+    operations.cancel(record["id"])
+    wait_for(lambda: operations.get(record["id"])["state"] == "interrupted")
+    assert operations.get(record["id"])["error"]["kind"] == "Cancelled"
+    with pytest.raises(Refusal, match="is interrupted"):
+        operations.cancel(record["id"])
+    step.set()
+    operations.retry(record["id"])
+    wait_for(lambda: operations.get(record["id"])["state"] == "done")
+    step.clear()
+    last = operations.submit("work", "c", {})
+    wait_for(lambda: operations.get(last["id"])["progress"])
+    assert operations.stop(5)  # it ends at the next step, and says so
+    assert operations.get(last["id"])["state"] == "interrupted"
     state.close()
 
 

@@ -170,6 +170,12 @@ def retry(call: Call) -> Answer:
     return _accepted(call.service.operations.retry(call.path["id"]))
 
 
+def cancel(call: Call) -> Answer:
+    """Take an operation from the queue, or ask the running one to end."""
+    operation(call)
+    return _accepted(call.service.operations.cancel(call.path["id"]))
+
+
 def _begun(call: Call, kind: str, request: dict[str, Any]) -> Answer:
     if kind in ("optimize", "verify"):
         call.collection()

@@ -138,6 +138,7 @@ def _journal_entry() -> dict[str, Any]:
             "created": time,
             "started": time,
             "ended": time,
+            "progress": {"type": ["object", "null"]},
             "result": {"type": ["object", "null"]},
             "error": {"type": ["object", "null"]},
         },

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from vectorloom.progress import ProgressState, followed
 from vectorloom.serve.refusals import busy, conflict, fault_of, not_found
 from vectorloom.serve.state import State
 
@@ -30,9 +31,14 @@ STATES = ("queued", "running", "done", "failed", "interrupted")
 #: Runs (collection, request, attempt) and returns what it came to.
 Runner = Callable[[str, Mapping[str, Any], int], Mapping[str, Any]]
 
+_CANCELLED = {"status": 409, "kind": "Cancelled", "message": "it was cancelled."}
 _MOST_WAITING = 100
 _MOST_KEPT = 1000
 _COLUMNS = "id, kind, collection, request, state, attempts, created, started, ended, result, error"
+
+
+class _Stopped(Exception):  # noqa: N818
+    """Raised inside work that is to end."""
 
 
 class Operations:
@@ -53,6 +59,9 @@ class Operations:
         self._folder = folder
         self._wake = threading.Event()
         self._stopping = False
+        self._running: str | None = None
+        self._progress: dict[str, Any] | None = None
+        self._cancelled = False
         self._thread = threading.Thread(target=self._work, name="vectorloom-operations")
         self._thread.daemon = True
         with state.transaction() as db:
@@ -101,15 +110,15 @@ class Operations:
         """
         with self._state.transaction() as db:
             row = db.execute(f"SELECT {_COLUMNS} FROM operations WHERE id = ?", (id_,)).fetchone()
-        if row is None:
-            raise not_found("operation")
-        return _record(row)
+            if row is None:
+                raise not_found("operation")
+            return self._told(row)
 
     def listed(self) -> list[dict[str, Any]]:
         """Return all records that are kept, the newest first."""
         with self._state.transaction() as db:
             rows = db.execute(f"SELECT {_COLUMNS} FROM operations ORDER BY number DESC").fetchall()
-        return [_record(row) for row in rows]
+            return [self._told(row) for row in rows]
 
     def retry(self, id_: str) -> dict[str, Any]:
         """Queue an operation again that failed or was interrupted.
@@ -131,6 +140,28 @@ class Operations:
             record = self.get(id_)
         self._wake.set()
         return record
+
+    def cancel(self, id_: str) -> dict[str, Any]:
+        """Take an operation from the queue, or ask the running one to end; both are interrupted.
+
+        Raises
+        ------
+        Refusal
+            404; 409 where it has ended.
+        """
+        with self._state.transaction() as db:
+            state = self.get(id_)["state"]
+            if state == "running":
+                self._cancelled = self._running == id_
+            elif state == "queued":
+                db.execute(
+                    "UPDATE operations SET state = 'interrupted', ended = ?, error = ? "
+                    "WHERE id = ?",
+                    (time.time(), _text(_CANCELLED), id_),
+                )
+            else:
+                raise conflict(f"this operation is {state}; queued and running ones are taken.")
+            return self.get(id_)
 
     def counts(self) -> dict[str, int]:
         """Return how many operations are in each state."""
@@ -177,6 +208,7 @@ class Operations:
             ).fetchone()
             if row is None or self._stopping:
                 return None
+            self._running, self._progress, self._cancelled = row[0], None, False
             db.execute(
                 "UPDATE operations SET state = 'running', started = ?, attempts = attempts + 1 "
                 "WHERE id = ?",
@@ -189,7 +221,10 @@ class Operations:
         began = time.monotonic()
         try:
             runner = self._runners[record["kind"]]
-            result = dict(runner(record["collection"], record["request"], record["attempts"]))
+            with followed(self._follow):
+                result = dict(runner(record["collection"], record["request"], record["attempts"]))
+        except _Stopped:
+            state, told = "interrupted", _CANCELLED if self._cancelled else None
         except Exception as error:
             fault = fault_of(error, self._folder)
             state, told = "failed", fault.to_dict()["error"]
@@ -205,6 +240,17 @@ class Operations:
             },
         )  # fmt: skip
         self._end(record["id"], state, result, told)
+
+    def _follow(self, state: ProgressState) -> None:
+        """Keep how far the work is, and end it where it is to end."""
+        if state.status != "running":
+            return  # what is done stays done
+        if self._stopping or self._cancelled:
+            raise _Stopped
+        self._progress = {
+            "doing": state.description, "done": state.done, "total": state.total,
+            "unit": state.unit, "seconds_left": None if state.eta is None else round(state.eta, 1),
+        }  # fmt: skip
 
     def _end(self, id_: str, state: str, result: Any, told: Any) -> None:
         """Keep how an operation ended; a full disk is waited out."""
@@ -223,6 +269,12 @@ class Operations:
                     return  # the next start finds it running, and says interrupted
                 log.error("the end of operation %s cannot be kept", id_, exc_info=error)
                 time.sleep(1.0)
+
+    def _told(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        record = _record(row)
+        mine = record["state"] == "running" and record["id"] == self._running
+        record["progress"] = self._progress if mine else None
+        return record
 
 
 def _text(data: Any) -> str | None:

@@ -83,6 +83,9 @@ ROUTES = (
     Route(
         "POST", _OPERATION + "/retry", True, manage.retry, "Queue an operation again", status=202,
     ),
+    Route(
+        "POST", _OPERATION + "/cancel", True, manage.cancel, "End an operation early", status=202,
+    ),
     Route("GET", "/v1/models", False, embeddings.models, "Mounted models"),
     Route(
         "POST", "/v1/embeddings", False, embeddings.embeddings, "Vectors of texts",

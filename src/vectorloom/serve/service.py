@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vectorloom.errors import ParameterError
+from vectorloom.errors import FormatError, ParameterError
 from vectorloom.serve.backups import Backups
 from vectorloom.serve.calls import Limits
 from vectorloom.serve.home import ExistsError, Home, UnknownCollectionError
@@ -161,5 +161,11 @@ class Service:
         path = self.import_path(request["file"])
         columns = {key: request[key] for key in ("ids", "vectors", "text") if key in request}
         found = self.home.get(name)
-        stored = found.import_(path, batch=request.get("batch", 16_384), quiet=True, **columns)
+        try:
+            stored = found.import_(path, batch=request.get("batch", 16_384), quiet=True, **columns)
+        except (FormatError, OSError) as error:
+            if str(path) not in str(error):
+                raise  # of the collection
+            message = str(error).replace(str(path), request["file"])
+            raise ParameterError(message) from error
         return {"stored": stored, "points": len(found)}
