@@ -15,7 +15,9 @@ import lzma
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,7 @@ def row(name: str, texts: list[str], classes: NDArray[Any], learn: Callable[[], 
         "cpu_s": round(seconds, 1),
         "topics": len(topics),
         "coherence": round(float(coherence(topics, texts).mean()), 3),
-        "different_words": round(len(set(sum(topics, []))) / sum(map(len, topics)), 3),
+        "different_words": round(len(set(chain(*topics))) / sum(map(len, topics)), 3),
         "nmi": round(float(normalized_mutual_info_score(classes[known], labels[known])), 3),
         "ari": round(float(adjusted_rand_score(classes[known], labels[known])), 3),
     }
@@ -110,12 +112,12 @@ def main() -> None:
     lines = ["| texts | model | topics | CPU s | coherence | NMI | ARI |", "| --- " * 7 + "|"]
     for title, file in SETS.items():
         texts, classes = labelled(folder / file)
-        rows = [row("Top2Vec", texts, classes, lambda t=texts: ours("Top2Vec", t, None))]
+        rows = [row("Top2Vec", texts, classes, partial(ours, "Top2Vec", texts, None))]
         k = rows[0]["topics"]
         for name in OTHERS:
-            rows.append(row(name, texts, classes, lambda n=name, t=texts: ours(n, t, k)))
-        rows.append(row("NMF (scikit-learn)", texts, classes, lambda t=texts: nmf(t, k)))
-        rows.append(row("LDA (gensim)", texts, classes, lambda t=texts: lda(t, k)))
+            rows.append(row(name, texts, classes, partial(ours, name, texts, k)))
+        rows.append(row("NMF (scikit-learn)", texts, classes, partial(nmf, texts, k)))
+        rows.append(row("LDA (gensim)", texts, classes, partial(lda, texts, k)))
         found["sets"][title] = {"texts": len(texts), "models": rows}
         for cells in rows:
             shown = ("name", "topics", "cpu_s", "coherence", "nmi", "ari")

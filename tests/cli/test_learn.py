@@ -27,7 +27,9 @@ def words(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["learn", "words", *arguments])
 
 
-@pytest.mark.parametrize("method", ["skipgram", "cbow", "fasttext", "glove", "pmi-svd"])
+@pytest.mark.parametrize(
+    "method", ["skipgram", "cbow", "fasttext", "glove", "swivel", "pmi-svd", "bit-cipher"]
+)
 def test_each_method_writes_vectors_that_open(corpus: str, tmp_path: Path, method: str) -> None:
     path = tmp_path / "words.vl"
     result = words(
