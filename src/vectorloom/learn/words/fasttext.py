@@ -44,7 +44,7 @@ class FastText(Word2Vec):
     sg : {0, 1}, default=1
     hs : {0, 1}, default=0
     epochs : int, default=5
-    alpha : float, default=0.025
+    alpha : float or None, default=None
     min_alpha : float, default=1e-4
     ns_exponent : float, default=0.75
     cbow_mean : {0, 1}, default=1
@@ -108,7 +108,7 @@ class FastText(Word2Vec):
         sg: int = 1,
         hs: int = 0,
         epochs: int = 5,
-        alpha: float = 0.025,
+        alpha: float | None = None,
         min_alpha: float = 1e-4,
         ns_exponent: float = 0.75,
         cbow_mean: int = 1,

