@@ -124,19 +124,9 @@ class GraphHolder {
                    std::optional<IntVector> without, bool on_disk,
                    std::optional<int> n_jobs) const {
     const Points points = points_of(view, norms, metric, radius);
-    fits(points);
-    require(static_cast<std::int64_t>(queries.shape(1)) == points.rows().dim,
-            "queries: another dimension than the rows");
-    expect(k >= 0 && effort >= 1 && reach >= 0.0F && budget >= 0, ErrorKind::kParameter,
-           "k, effort, reach and budget must not be negative, and effort not 0");
-    if (mask) require(static_cast<std::int64_t>(mask->shape(0)) == points.n(), "mask: one a row");
-    if (ties) require(static_cast<std::int64_t>(ties->shape(0)) == points.n(), "ties: one a row");
-    GraphQuery query;
-    query.queries = queries.data();
-    query.n_queries = static_cast<std::int64_t>(queries.shape(0));
-    query.mask = mask ? mask->data() : nullptr;
-    query.n_matches = n_matches;
-    query.ties = ties ? ties->data() : nullptr;
+    expect(k >= 0, ErrorKind::kParameter, "k must not be negative");
+    GraphQuery query =
+        asked(points, queries, effort, reach, mask, n_matches, budget, ties, on_disk, n_jobs);
     if (without) {
       require(without->shape(0) == queries.shape(0), "without: one node a query");
       for (std::size_t i = 0; i < without->shape(0); ++i) {
@@ -144,11 +134,6 @@ class GraphHolder {
       }
       query.without = without->data();
     }
-    query.effort = effort;
-    query.reach = reach;
-    query.budget = budget;
-    query.on_disk = on_disk;
-    query.n_jobs = n_jobs.value_or(0);
     const std::size_t n = queries.shape(0);
     const auto width = static_cast<std::size_t>(k);
     std::vector<std::int64_t> positions(n * width);
@@ -160,6 +145,26 @@ class GraphHolder {
     }
     return nb::make_tuple(owned(std::move(positions), {n, width}),
                           owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
+  }
+
+  nb::tuple range(const RowsView& view, std::optional<DoubleVector> norms,
+                  const std::string& metric, float radius, FloatMatrix queries, DoubleVector least,
+                  std::int64_t effort, float reach, std::optional<ByteVector> mask,
+                  std::int64_t n_matches, std::int64_t budget, std::optional<IntVector> ties,
+                  bool on_disk, std::optional<int> n_jobs) const {
+    const Points points = points_of(view, norms, metric, radius);
+    const GraphQuery query =
+        asked(points, queries, effort, reach, mask, n_matches, budget, ties, on_disk, n_jobs);
+    expect(reach > 0.0F, ErrorKind::kParameter, "reach must be above 0");
+    require(least.shape(0) == queries.shape(0), "least: one a query");
+    std::vector<std::uint8_t> done(queries.shape(0));
+    RangeResult result;
+    {
+      const nb::gil_scoped_release release;
+      result = graph_->range(points, query, least.data(), done.data());
+    }
+    const std::size_t n = done.size();
+    return nb::make_tuple(ranged(std::move(result)), owned(std::move(done), {n}));
   }
 
   void insert(const RowsView& view, std::optional<DoubleVector> norms, const std::string& metric,
@@ -224,6 +229,31 @@ class GraphHolder {
     expect(m != Metric::kHamming, ErrorKind::kParameter, "metric: a graph takes cosine, ip or l2");
     expect(std::isfinite(radius) && radius >= 0.0F, ErrorKind::kParameter, "radius: bad number");
     return Points(view.rows(), norms_of(norms, view.rows(), m), m, radius);
+  }
+
+  GraphQuery asked(const Points& points, const FloatMatrix& queries, std::int64_t effort,
+                   float reach, const std::optional<ByteVector>& mask, std::int64_t n_matches,
+                   std::int64_t budget, const std::optional<IntVector>& ties, bool on_disk,
+                   std::optional<int> n_jobs) const {
+    fits(points);
+    require(static_cast<std::int64_t>(queries.shape(1)) == points.rows().dim,
+            "queries: another dimension than the rows");
+    expect(effort >= 1 && reach >= 0.0F && budget >= 0, ErrorKind::kParameter,
+           "effort, reach and budget must not be negative, and effort not 0");
+    if (mask) require(static_cast<std::int64_t>(mask->shape(0)) == points.n(), "mask: one a row");
+    if (ties) require(static_cast<std::int64_t>(ties->shape(0)) == points.n(), "ties: one a row");
+    GraphQuery query;
+    query.queries = queries.data();
+    query.n_queries = static_cast<std::int64_t>(queries.shape(0));
+    query.mask = mask ? mask->data() : nullptr;
+    query.n_matches = n_matches;
+    query.ties = ties ? ties->data() : nullptr;
+    query.effort = effort;
+    query.reach = reach;
+    query.budget = budget;
+    query.on_disk = on_disk;
+    query.n_jobs = n_jobs.value_or(0);
+    return query;
   }
 
   static void space(std::int64_t dim, const FloatMatrix& matrix, const FloatVector& origin,
@@ -336,6 +366,11 @@ void bind_graph(nb::module_& m) {
            "n_matches"_a = 0, "budget"_a = 0, "ties"_a = nb::none(), "without"_a = nb::none(),
            "on_disk"_a = false, "n_jobs"_a = nb::none(),
            "Positions, scores and counts; a count is -1 beyond the budget.")
+      .def("range", &GraphHolder::range, "rows"_a, "norms"_a.none(), "metric"_a, "radius"_a,
+           "queries"_a, "least"_a, "effort"_a, "reach"_a, "mask"_a = nb::none(), "n_matches"_a = 0,
+           "budget"_a = 0, "ties"_a = nb::none(), "on_disk"_a = false, "n_jobs"_a = nb::none(),
+           "(lims, positions, scores) of rows whose score is at least that, and whether each query "
+           "was done.")
       .def("insert", &GraphHolder::insert, "rows"_a, "norms"_a.none(), "metric"_a, "radius"_a,
            "first"_a, "alpha"_a = 1.1F, "n_jobs"_a = nb::none(), "Takes rows in, from `first` on.")
       .def("compact", &GraphHolder::compact, "moved"_a, "n_jobs"_a = nb::none(),

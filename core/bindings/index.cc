@@ -124,11 +124,7 @@ nb::tuple range(const RowsView& rows, std::optional<DoubleVector> norms, const S
     const nb::gil_scoped_release release;
     result = exact_range(query, threshold.data());
   }
-  const std::size_t n = result.positions.size();
-  const std::size_t n_limits = result.limits.size();
-  return nb::make_tuple(owned(std::move(result.limits), {n_limits}),
-                        owned(std::move(result.positions), {n}),
-                        owned(std::move(result.scores), {n}));
+  return ranged(std::move(result));
 }
 
 nb::tuple knn_graph(const RowsView& view, std::optional<DoubleVector> norms,

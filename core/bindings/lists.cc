@@ -48,7 +48,61 @@ class ListsHolder {
   nb::tuple search(const RowsView* view, std::optional<DoubleVector> norms, FloatMatrix queries,
                    std::int64_t n_probes, float gap, double caution, double reach, double guess,
                    std::int64_t k, std::optional<ByteVector> mask, std::optional<IntVector> ties,
-                   std::optional<int> n_jobs) const {
+                   std::optional<int> n_jobs, bool on_disk) const {
+    const ExactQuery query = asked(view, norms, queries, mask, ties, n_jobs);
+    Probing probing = checked(n_probes, gap, caution, reach, on_disk);
+    probing.guess = guess;
+    require(k >= 0, "k: must not be negative");
+    require(!std::isnan(guess), "guess: a number, or -inf for none, expected");
+    const auto n = static_cast<std::size_t>(query.n_queries);
+    const auto width = static_cast<std::size_t>(k);
+    std::vector<std::int64_t> positions(n * width);
+    std::vector<double> scores(n * width);
+    std::vector<std::int64_t> counts(n);
+    {
+      const nb::gil_scoped_release release;
+      lists_->search(query, probing, k, positions.data(), scores.data(), counts.data());
+    }
+    return nb::make_tuple(owned(std::move(positions), {n, width}),
+                          owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
+  }
+
+  nb::tuple range(const RowsView* view, std::optional<DoubleVector> norms, FloatMatrix queries,
+                  DoubleVector least, std::int64_t n_probes, float gap, double caution,
+                  double reach, std::optional<DoubleVector> floors, double along,
+                  std::optional<ByteVector> mask, std::optional<IntVector> ties,
+                  std::optional<int> n_jobs, bool on_disk) const {
+    const ExactQuery query = asked(view, norms, queries, mask, ties, n_jobs);
+    Probing probing = checked(n_probes, gap, caution, reach, on_disk);
+    require(least.shape(0) == queries.shape(0), "least: one a query");
+    require(!floors || floors->shape(0) == queries.shape(0), "floors: one a query");
+    probing.floors = floors ? floors->data() : nullptr;
+    probing.along = along;
+    RangeResult result;
+    {
+      const nb::gil_scoped_release release;
+      result = lists_->range(query, probing, least.data());
+    }
+    return ranged(std::move(result));
+  }
+
+ private:
+  static Probing checked(std::int64_t n_probes, float gap, double caution, double reach,
+                         bool on_disk) {
+    require(n_probes >= 0 && gap >= 0.0F && caution >= 0.0 && reach >= 0.0,
+            "probing: must not be negative");
+    Probing probing;
+    probing.n_probes = n_probes;
+    probing.gap = gap;
+    probing.caution = caution;
+    probing.reach = reach;
+    probing.on_disk = on_disk;
+    return probing;
+  }
+
+  ExactQuery asked(const RowsView* view, const std::optional<DoubleVector>& norms,
+                   const FloatMatrix& queries, const std::optional<ByteVector>& mask,
+                   const std::optional<IntVector>& ties, std::optional<int> n_jobs) const {
     const ListShape& shape = codes_->shape();
     ExactQuery query;
     query.metric = shape.metric;
@@ -67,30 +121,14 @@ class ListsHolder {
       require(static_cast<std::int64_t>(mask->shape(0)) >= query.rows.n, "mask: one byte a row");
     if (ties)
       require(static_cast<std::int64_t>(ties->shape(0)) >= query.rows.n, "tie_keys: one a row");
-    require(k >= 0, "k: must not be negative");
-    require(n_probes >= 0 && gap >= 0.0F && caution >= 0.0 && reach >= 0.0,
-            "probing: must not be negative");
-    require(!std::isnan(guess), "guess: a number, or -inf for none, expected");
     query.queries = queries.data();
     query.n_queries = static_cast<std::int64_t>(queries.shape(0));
     query.mask = mask ? mask->data() : nullptr;
     query.ties = ties ? ties->data() : nullptr;
     query.n_jobs = resolve_jobs(n_jobs.value_or(0));
-    const auto n = static_cast<std::size_t>(query.n_queries);
-    const auto width = static_cast<std::size_t>(k);
-    std::vector<std::int64_t> positions(n * width);
-    std::vector<double> scores(n * width);
-    std::vector<std::int64_t> counts(n);
-    {
-      const nb::gil_scoped_release release;
-      lists_->search(query, {n_probes, gap, caution, reach, guess}, k, positions.data(),
-                     scores.data(), counts.data());
-    }
-    return nb::make_tuple(owned(std::move(positions), {n, width}),
-                          owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
+    return query;
   }
 
- private:
   std::unique_ptr<ListCodes> codes_;
   FloatMatrix centroids_;
   nb::object arrays_;
@@ -275,8 +313,13 @@ void bind_lists(nb::module_& m) {
            "Rotated rows (n, rotated) as their codes have them; of unit length under cosine.")
       .def("search", &ListsHolder::search, "rows"_a.none(), "norms"_a.none(), "queries"_a,
            "n_probes"_a, "gap"_a, "caution"_a, "reach"_a, "guess"_a, "k"_a, "mask"_a = nb::none(),
-           "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
-           "(positions, scores, counts) of the k best within each query's probed lists.");
+           "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(), "on_disk"_a = false,
+           "(positions, scores, counts) of the k best within each query's probed lists.")
+      .def("range", &ListsHolder::range, "rows"_a.none(), "norms"_a.none(), "queries"_a, "least"_a,
+           "n_probes"_a, "gap"_a, "caution"_a, "reach"_a, "floors"_a = nb::none(), "along"_a = 0.0,
+           "mask"_a = nb::none(), "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
+           "on_disk"_a = false,
+           "(lims, positions, scores) of the rows of probed lists whose score is at least that.");
   m.def("assign_lists", &assign, "rows"_a, "centroids"_a, "twice"_a, "weight"_a = 1.0F,
         "n_jobs"_a = nb::none(),
         "(labels, others): the list of the nearest centroid, and a second one or None.");

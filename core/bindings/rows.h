@@ -16,6 +16,7 @@
 
 #include "base/errors.h"
 #include "base/rows.h"
+#include "index/exact.h"
 
 namespace vl {
 
@@ -36,6 +37,15 @@ nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values, std::initializer_list<s
   const nb::capsule owner(holder.release(),
                           [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
   return nb::ndarray<nb::numpy, T>(data, shape, owner);
+}
+
+// (lims, positions, scores)
+inline nb::tuple ranged(RangeResult&& result) {
+  const std::size_t n = result.positions.size();
+  const std::size_t n_limits = result.limits.size();
+  return nb::make_tuple(owned(std::move(result.limits), {n_limits}),
+                        owned(std::move(result.positions), {n}),
+                        owned(std::move(result.scores), {n}));
 }
 
 inline Kind kind_named(const std::string& name) {

@@ -103,21 +103,21 @@ void Candidates::absorb(Candidates& other) {
   other.best_.clear();
 }
 
+void Candidates::narrow() {
+  if (range_) return;
+  prune();
+  std::erase_if(pending_, [this](const Pending& p) { return upper(p.value) < threshold_; });
+}
+
 void Candidates::drain(std::vector<std::int64_t>& rows) {
-  if (!range_) {
-    prune();
-    std::erase_if(pending_, [this](const Pending& p) { return upper(p.value) < threshold_; });
-  }
+  narrow();
   rows.clear();
   for (const Pending& p : pending_) rows.push_back(static_cast<std::int64_t>(p.row));
   pending_.clear();
 }
 
 std::vector<Scored>& Candidates::finish(const Scorer& scorer) {
-  if (!range_) {
-    prune();
-    std::erase_if(pending_, [this](const Pending& p) { return upper(p.value) < threshold_; });
-  }
+  narrow();
   settle(scorer);
   std::sort(best_.begin(), best_.end(), better);
   if (!range_ && static_cast<std::int64_t>(best_.size()) > k_)

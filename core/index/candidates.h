@@ -74,6 +74,8 @@ class Candidates {
   // Scores rows exactly at once, without a fast path before.
   void add_exact(const std::int64_t* rows, std::int64_t n, const Scorer& scorer);
   void absorb(Candidates& other);
+  // Drops what the last thresholds rule out, so that only what finish() will score is pending.
+  void narrow();
   // Visits the rows that may have to be scored yet.
   template <class Visit>
   void each_pending(const Visit& visit) const {

@@ -193,32 +193,40 @@ void exact_search(const ExactQuery& query, std::int64_t k, std::int64_t* positio
   }
 }
 
-RangeResult exact_range(const ExactQuery& query, const double* least) {
+RangeResult joined(const std::vector<std::vector<Scored>>& found) {
   RangeResult result;
-  result.limits.assign(static_cast<std::size_t>(query.n_queries) + 1, 0);
-  if (query.rows.n == 0) return result;
+  std::size_t n = 0;
+  for (const std::vector<Scored>& one : found) n += one.size();
+  result.limits.reserve(found.size() + 1);
+  result.positions.reserve(n);
+  result.scores.reserve(n);
+  result.limits.push_back(0);
+  for (const std::vector<Scored>& one : found) {
+    for (const Scored& s : one) {
+      result.positions.push_back(s.row);
+      result.scores.push_back(s.score);
+    }
+    result.limits.push_back(static_cast<std::int64_t>(result.positions.size()));
+  }
+  return result;
+}
+
+RangeResult exact_range(const ExactQuery& query, const double* least) {
+  std::vector<std::vector<Scored>> found(static_cast<std::size_t>(query.n_queries));
+  if (query.rows.n == 0) return joined(found);
   const double largest = find_largest_norm(query);
   const std::int64_t step = queries_per_batch(query);
   for (std::int64_t first = 0; first < query.n_queries; first += step) {
     ExactQuery part = slice(query, first, std::min(step, query.n_queries - first));
     part.largest_norm = largest;
-    std::vector<std::vector<Scored>> found(static_cast<std::size_t>(part.n_queries));
     Batch batch(part);
     batch.run([&](Candidates& c, std::int64_t q,
                   const ValueScale& scale) { c.start_range(least[first + q], part.ties, scale); },
               [&](std::int64_t q, std::vector<Scored>& best) {
-                found[static_cast<std::size_t>(q)].swap(best);
+                found[static_cast<std::size_t>(first + q)].swap(best);
               });
-    for (std::int64_t q = 0; q < part.n_queries; ++q) {
-      for (const Scored& s : found[static_cast<std::size_t>(q)]) {
-        result.positions.push_back(s.row);
-        result.scores.push_back(s.score);
-      }
-      result.limits[static_cast<std::size_t>(first + q) + 1] =
-          static_cast<std::int64_t>(result.positions.size());
-    }
   }
-  return result;
+  return joined(found);
 }
 
 }  // namespace vl

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/rows.h"
+#include "index/candidates.h"
 #include "index/screen.h"
 
 namespace vl {
@@ -37,6 +38,9 @@ struct RangeResult {
   std::vector<std::int64_t> positions;
   std::vector<double> scores;
 };
+
+// The answers of queries, one behind the other.
+RangeResult joined(const std::vector<std::vector<Scored>>& found);
 
 // Rows whose score is at least least[q], best first.
 RangeResult exact_range(const ExactQuery& query, const double* least);

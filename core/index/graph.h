@@ -22,6 +22,11 @@
 // whose neighbours stand apart. What it found is scored again from the rows in float64. Error of a
 // code of four bits against its head: about 0.1 |y| / sqrt(head) a unit of |q|.
 //
+// Range search (graph_range): the same walk, which goes on until the nearest node not yet opened
+// has
+//   d > reach^2 max(d_k, d_r),   d_r the range, k = 10,
+// so that it is as thorough about what lies within the range as a search for as many nearest.
+//
 // Change (graph_change): new rows walk to their neighbours, are pruned like the others and linked
 // back; of removed ones each edge goes to the nearest living neighbour of what it led to.
 //
@@ -40,6 +45,7 @@
 
 #include "base/aligned.h"
 #include "base/scratch.h"
+#include "index/exact.h"
 #include "index/graph_codes.h"
 #include "index/points.h"
 #include "index/table.h"
@@ -149,6 +155,11 @@ class Graph {
   void search(const Points& points, const GraphQuery& query, std::int64_t k,
               std::int64_t* positions, double* scores, std::int64_t* counts) const;
 
+  // Rows whose score is at least least[q], best first, among at most `effort` nodes; query.reach
+  // must be above 0. done[q] is 0, and the answer empty, where those or the budget did not do.
+  RangeResult range(const Points& points, const GraphQuery& query, const double* least,
+                    std::uint8_t* done) const;
+
   // Rows [first, last) of the points, which follow those there are.
   void insert(const Points& points, std::int64_t first, std::int64_t last, float alpha, int n_jobs);
   // Rows moved: new position of each, -1 for those removed. Returns false, and is of no more use,
@@ -176,6 +187,17 @@ class Graph {
   void search_one(const Points& points, const GraphQuery& query, std::int64_t q, const float* y,
                   std::int64_t k, Worker& worker, std::int64_t* positions, double* scores,
                   std::int64_t* count) const;
+  // Readies the worker for a query that is y in the space.
+  void prepare(const Points& points, const GraphQuery& query, std::int64_t q, const float* y,
+               std::int64_t k, std::int64_t effort, Worker& worker) const;
+  // Calls one(q, y, worker) for each query, in parallel.
+  template <class One>
+  void each_query(const Points& points, const GraphQuery& query, const One& one) const;
+  bool range_one(const Points& points, const GraphQuery& query, std::int64_t q, const float* y,
+                 double least, Worker& worker) const;
+  // Appends the scores of nodes [first, last) of what was kept to worker.found.
+  void score_nodes(const Scorer& scorer, const Points& points, const GraphQuery& query,
+                   std::int64_t first, std::int64_t last, Worker& worker) const;
   void enter(const GraphQuery* query, Worker& worker) const;
   void start(const GraphQuery* query, const WalkPlace& place, Worker& worker) const;
   template <bool Filtered>

@@ -110,7 +110,7 @@ bool Graph::walk(const GraphQuery* query, Worker& worker) const {
         worker.best.insert(value, found);
       }
     }
-    if (Filtered && query->budget > 0 &&
+    if (query != nullptr && query->budget > 0 &&
         static_cast<std::int64_t>(worker.touched.size()) > query->budget) {
       return false;
     }
@@ -119,6 +119,28 @@ bool Graph::walk(const GraphQuery* query, Worker& worker) const {
 
 template bool Graph::walk<false>(const GraphQuery*, Worker&) const;
 template bool Graph::walk<true>(const GraphQuery*, Worker&) const;
+
+void Graph::score_nodes(const Scorer& scorer, const Points& points, const GraphQuery& query,
+                        std::int64_t first, std::int64_t last, Worker& worker) const {
+  const WalkBuffer& buffer = query.mask != nullptr ? worker.best : worker.buffer;
+  worker.rows.clear();
+  for (std::int64_t i = first; i < last; ++i) {
+    std::int64_t position = *row_of_.of(buffer.node(i));
+    for (; position >= 0; position = position < twins_.n() ? *twins_.of(position) : -1) {
+      if (query.mask == nullptr || query.mask[position] != 0) worker.rows.push_back(position);
+    }
+  }
+  const auto n = static_cast<std::int64_t>(worker.rows.size());
+  for (std::int64_t i = 0; query.on_disk && i < n; ++i) {
+    will_need(points.rows().row(worker.rows[static_cast<std::size_t>(i)]), points.rows().stride());
+  }
+  worker.scores.resize(worker.rows.size());
+  scorer.score(worker.rows.data(), n, worker.scores.data());
+  for (std::size_t i = 0; i < worker.rows.size(); ++i) {
+    const std::int64_t row = worker.rows[i];
+    worker.found.push_back({worker.scores[i], query.ties != nullptr ? query.ties[row] : row, row});
+  }
+}
 
 // Scores the best of the buffer from the rows, 2 k + 8 nodes at first, and then groups of k until
 // one changes nothing among the k best. Where rows are too much alike for their codes that goes on
@@ -133,27 +155,13 @@ void Graph::check_rows(const Points& points, const GraphQuery& query, const void
   std::int64_t last = std::min(count, 2 * k + 8);
   const auto kth = [&] { return found.begin() + static_cast<std::ptrdiff_t>(k - 1); };
   for (std::int64_t first = 0; first < last;) {
-    worker.rows.clear();
-    for (std::int64_t i = first; i < last; ++i) {
-      std::int64_t position = *row_of_.of(buffer.node(i));
-      for (; position >= 0; position = position < twins_.n() ? *twins_.of(position) : -1) {
-        if (query.mask == nullptr || query.mask[position] != 0) worker.rows.push_back(position);
-      }
-    }
-    const auto n = static_cast<std::int64_t>(worker.rows.size());
-    for (std::int64_t i = 0; query.on_disk && i < n; ++i) {
-      will_need(points.rows().row(worker.rows[static_cast<std::size_t>(i)]),
-                points.rows().stride());
-    }
-    worker.scores.resize(worker.rows.size());
-    scorer.score(worker.rows.data(), n, worker.scores.data());
-    const bool full = static_cast<std::int64_t>(found.size()) >= k;
+    const std::size_t before = found.size();
+    const bool full = static_cast<std::int64_t>(before) >= k;
     const double worst = full ? kth()->score : -std::numeric_limits<double>::infinity();
+    score_nodes(scorer, points, query, first, last, worker);
     bool changed = !full;
-    for (std::size_t i = 0; i < worker.rows.size(); ++i) {
-      changed = changed || worker.scores[i] > worst;
-      const std::int64_t row = worker.rows[i];
-      found.push_back({worker.scores[i], query.ties != nullptr ? query.ties[row] : row, row});
+    for (std::size_t i = before; i < found.size(); ++i) {
+      changed = changed || found[i].score > worst;
     }
     first = last;
     if (!changed) break;
@@ -164,15 +172,11 @@ void Graph::check_rows(const Points& points, const GraphQuery& query, const void
   }
 }
 
-void Graph::search_one(const Points& points, const GraphQuery& query, std::int64_t q,
-                       const float* y, std::int64_t k, Worker& worker, std::int64_t* positions,
-                       double* scores, std::int64_t* count) const {
-  const float* values = static_cast<const float*>(query.queries) + q * points.rows().dim;
+void Graph::prepare(const Points& points, const GraphQuery& query, std::int64_t q, const float* y,
+                    std::int64_t k, std::int64_t effort, Worker& worker) const {
   head_.prepare(y, worker.head);
-  const bool filtered = query.mask != nullptr;
-  const std::int64_t effort = std::min(std::max(query.effort, k), n());
   std::int64_t room = effort;
-  if (filtered) {
+  if (query.mask != nullptr) {
     const double share = static_cast<double>(std::max<std::int64_t>(query.n_matches, 1)) /
                          static_cast<double>(points.n());
     room = static_cast<std::int64_t>(
@@ -191,6 +195,14 @@ void Graph::search_one(const Points& points, const GraphQuery& query, std::int64
     worker.reach2 = query.reach * query.reach;
   }
   if (query.without != nullptr) worker.mark(static_cast<std::uint32_t>(query.without[q]));
+}
+
+void Graph::search_one(const Points& points, const GraphQuery& query, std::int64_t q,
+                       const float* y, std::int64_t k, Worker& worker, std::int64_t* positions,
+                       double* scores, std::int64_t* count) const {
+  const float* values = static_cast<const float*>(query.queries) + q * points.rows().dim;
+  const bool filtered = query.mask != nullptr;
+  prepare(points, query, q, y, k, std::min(std::max(query.effort, k), n()), worker);
   enter(filtered ? &query : nullptr, worker);
   *count = -1;
   if (!(filtered ? walk<true>(&query, worker) : walk<false>(nullptr, worker))) return;
@@ -208,29 +220,13 @@ void Graph::search_one(const Points& points, const GraphQuery& query, std::int64
 
 void Graph::search(const Points& points, const GraphQuery& query, std::int64_t k,
                    std::int64_t* positions, double* scores, std::int64_t* counts) const {
-  constexpr std::int64_t kBlock = 16;
   std::fill_n(positions, query.n_queries * k, std::int64_t{-1});
   std::fill_n(scores, query.n_queries * k, -std::numeric_limits<double>::infinity());
   std::fill_n(counts, query.n_queries, std::int64_t{0});
   if (k == 0 || n() == 0) return;
-  parallel_for(
-      (query.n_queries + kBlock - 1) / kBlock, resolve_jobs(query.n_jobs),
-      [&](std::int64_t task, int) {
-        const Lease lease(*this);
-        Worker& worker = *lease;
-        const std::int64_t first = task * kBlock;
-        const std::int64_t last = std::min(query.n_queries, first + kBlock);
-        worker.near.resize(static_cast<std::size_t>(kBlock * dim_));
-        const float* values = static_cast<const float*>(query.queries);
-        for (std::int64_t q = first; q < last; ++q) {
-          points.query(values + q * points.rows().dim, worker.near.data() + (q - first) * dim_);
-        }
-        space_.apply(worker.near.data(), static_cast<int>(last - first), worker.scratch);
-        for (std::int64_t q = first; q < last; ++q) {
-          const float* y = worker.scratch.out.data() + (q - first) * space_.stride();
-          search_one(points, query, q, y, k, worker, positions + q * k, scores + q * k, counts + q);
-        }
-      });
+  each_query(points, query, [&](std::int64_t q, const float* y, Worker& worker) {
+    search_one(points, query, q, y, k, worker, positions + q * k, scores + q * k, counts + q);
+  });
 }
 
 }  // namespace vl

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/threads.h"
 #include "index/candidates.h"
 #include "index/graph.h"
 
@@ -88,8 +89,9 @@ struct Graph::Worker {
   // The end of a walk: with reach2 > 0 nothing below  half - reach2 (half - value of the k-th).
   float half = 0.0F, reach2 = 0.0F;
   std::int64_t k = 1;
-  std::vector<std::uint64_t> seen;     // a bit a node
-  std::vector<std::uint32_t> touched;  // whose bits are to be cleared
+  float edge = std::numeric_limits<float>::infinity();  // a value that it must reach in any case
+  std::vector<std::uint64_t> seen;                      // a bit a node
+  std::vector<std::uint32_t> touched;                   // whose bits are to be cleared
   std::vector<std::int64_t> nodes;
   std::vector<float> values;
   WalkBuffer buffer;
@@ -111,6 +113,7 @@ struct Graph::Worker {
     }
     buffer.start(effort);
     reach2 = 0.0F;
+    edge = std::numeric_limits<float>::infinity();
   }
   // True at the first visit.
   bool mark(std::uint32_t node) {
@@ -123,7 +126,7 @@ struct Graph::Worker {
   }
   float floor(const WalkBuffer& kept) const {
     if (reach2 <= 0.0F || kept.count() < k) return -std::numeric_limits<float>::infinity();
-    const float kth = kept.value(k - 1);
+    const float kth = std::min(kept.value(k - 1), edge);
     return std::min(kth, half - reach2 * (half - kth));
   }
 };
@@ -155,5 +158,27 @@ class Graph::Lease {
   const Graph& graph_;
   std::unique_ptr<Worker> worker_;
 };
+
+template <class One>
+void Graph::each_query(const Points& points, const GraphQuery& query, const One& one) const {
+  constexpr std::int64_t kBlock = 16;
+  parallel_for((query.n_queries + kBlock - 1) / kBlock, resolve_jobs(query.n_jobs),
+               [&](std::int64_t task, int) {
+                 const Lease lease(*this);
+                 Worker& worker = *lease;
+                 const std::int64_t first = task * kBlock;
+                 const std::int64_t last = std::min(query.n_queries, first + kBlock);
+                 worker.near.resize(static_cast<std::size_t>(kBlock * dim_));
+                 const float* values = static_cast<const float*>(query.queries);
+                 for (std::int64_t q = first; q < last; ++q) {
+                   points.query(values + q * points.rows().dim,
+                                worker.near.data() + (q - first) * dim_);
+                 }
+                 space_.apply(worker.near.data(), static_cast<int>(last - first), worker.scratch);
+                 for (std::int64_t q = first; q < last; ++q) {
+                   one(q, worker.scratch.out.data() + (q - first) * space_.stride(), worker);
+                 }
+               });
+}
 
 }  // namespace vl

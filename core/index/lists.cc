@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/aligned.h"
+#include "base/mapped.h"
 #include "base/threads.h"
 #include "index/candidates.h"
 #include "index/lists_probes.h"
@@ -76,6 +77,7 @@ class Block {
         arrays_(codes_.arrays()),
         query_(query),
         probing_(probing),
+        first_(first),
         n_(n),
         values_(static_cast<const float*>(query.queries) + first * query.rows.dim),
         queries_(codes_, lists.rotation(), values_, n, probing.caution >= 1.0, shape_.final),
@@ -100,23 +102,28 @@ class Block {
 
   void search(std::int64_t k) {
     k_ = static_cast<std::size_t>(k);
-    for (std::int64_t q = 0; q < n_; ++q)
-      at(q).start_top(k, shape_.final ? nullptr : query_.ties, value_scale(q), kRoom);
-    choose();
-    probes_.each_list([&](std::int64_t list, const std::int64_t* members, std::int64_t n) {
-      for (std::int64_t i = 0; i < n; i += kGroup) {
-        members_ = members + i;
-        sweep(list, static_cast<int>(std::min<std::int64_t>(kGroup, n - i)));
-      }
-    });
+    for (std::int64_t q = 0; q < n_; ++q) at(q).start_top(k, ties(), value_scale(q), kRoom);
+    sweep_lists();
   }
 
-  // Rows that finish() will score come from anywhere in memory.
-  void prefetch(std::int64_t q) const {
+  void search_range(const double* least) {
+    k_ = std::numeric_limits<std::size_t>::max();
+    least_ = least;
+    for (std::int64_t q = 0; q < n_; ++q) at(q).start_range(least[q], ties(), value_scale(q));
+    sweep_lists();
+  }
+  // Rows that finish() will score come from anywhere in memory, or on disk.
+  void prefetch(std::int64_t q) {
     if (shape_.final || q >= n_) return;
+    if (probing_.on_disk) {
+      at(q).narrow();
+      at(q).each_pending(
+          [&](std::int64_t row) { will_need(query_.rows.row(row), query_.rows.stride()); });
+      return;
+    }
     constexpr std::size_t kBytes = 512;  // the hardware sees a stream in these
     const std::size_t bytes = std::min(query_.rows.stride(), kBytes);
-    candidates_[static_cast<std::size_t>(q)].each_pending([&](std::int64_t row) {
+    at(q).each_pending([&](std::int64_t row) {
       const char* from = static_cast<const char*>(query_.rows.row(row));
       for (std::size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(from + byte);
     });
@@ -135,6 +142,18 @@ class Block {
     std::int32_t place;
     float value;
   };
+
+  const std::int64_t* ties() const { return shape_.final ? nullptr : query_.ties; }
+
+  void sweep_lists() {
+    choose();
+    probes_.each_list([&](std::int64_t list, const std::int64_t* members, std::int64_t n) {
+      for (std::int64_t i = 0; i < n; i += kGroup) {
+        members_ = members + i;
+        sweep(list, static_cast<int>(std::min<std::int64_t>(kGroup, n - i)));
+      }
+    });
+  }
 
   void tighten(std::int64_t q) {
     if (at(q).tighten() && !shape_.final) at(q).settle(scorer(q));
@@ -156,6 +175,7 @@ class Block {
       }
       if (query_.metric == Metric::kCosine)
         sum = std::clamp(sum / scorer(q).query_norm(), -1.0, 1.0);
+      if (least_ != nullptr && !(sum >= least_[q])) continue;
       const std::int64_t row = arrays_.order[place];
       best_.push_back({sum, query_.ties != nullptr ? query_.ties[row] : row, row});
     }
@@ -198,13 +218,24 @@ class Block {
       const auto n = static_cast<int>(std::min<std::int64_t>(kTurnRows, n_ - first));
       lists_.nearness(values_ + first * query_.rows.dim, n, scratch);
       for (int i = 0; i < n; ++i) {
-        double gap = probing_.gap;
-        if (!l2()) gap *= scorer(first + i).query_norm();
-        const float reference = probes_.add(scratch.out.data() + i * lists_.stride(),
-                                            probing_.n_probes, static_cast<float>(gap));
-        at(first + i).raise(guess(first + i, reference));
+        const float* nearness = scratch.out.data() + i * lists_.stride();
+        const float reference = probes_.reference(nearness);
+        probes_.add(nearness, probing_.n_probes, least_near(first + i, reference));
+        if (least_ == nullptr) at(first + i).raise(guess(first + i, reference));
       }
     }
+  }
+
+  // How near a list must be to be probed.
+  float least_near(std::int64_t q, float reference) const {
+    const double norm = scorer(q).query_norm();
+    const double unit = l2() ? 1.0 : norm;
+    const double near = reference - probing_.gap * unit;
+    if (probing_.floors == nullptr) return static_cast<float>(near);
+    const double shift = l2() ? norm * norm : 0.0;
+    const double own = (reference - shift) / unit;
+    const double far = unit * (probing_.floors[first_ + q] + probing_.along * own) + shift;
+    return static_cast<float>(std::min(near, far));
   }
 
   // What the head of a row must reach.
@@ -341,7 +372,7 @@ class Block {
   const ListArrays& arrays_;
   const ExactQuery& query_;
   const Probing& probing_;
-  std::int64_t n_;
+  std::int64_t first_, n_;
   const float* values_;
   ListQueries queries_;
   Probes probes_;
@@ -351,6 +382,7 @@ class Block {
   std::vector<PanelHit> hits_;
   std::vector<Hit> sorted_;
   std::size_t k_ = 0;
+  const double* least_ = nullptr;  // of a range search
   std::vector<Candidates> candidates_;
   std::vector<double> guesses_;  // scores
   std::vector<Scorer> scorers_;
@@ -411,6 +443,7 @@ void Lists::search(const ExactQuery& query, const Probing& probing, std::int64_t
     block.search(k);
     Probing plain = probing;
     plain.guess = kNone;
+    if (probing.on_disk) block.prefetch(0);
     for (std::int64_t q = 0; q < n; ++q) {
       block.prefetch(q + 1);
       const std::vector<Scored>& best = block.finish(q);
@@ -420,9 +453,32 @@ void Lists::search(const ExactQuery& query, const Probing& probing, std::int64_t
       }
       Block again(*this, query, plain, first + q, 1);
       again.search(k);
+      if (probing.on_disk) again.prefetch(0);
       keep(first + q, again.finish(0));
     }
   });
+}
+
+RangeResult Lists::range(const ExactQuery& query, const Probing& probing,
+                         const double* least) const {
+  const std::int64_t n_queries = query.n_queries;
+  std::vector<std::vector<Scored>> found(static_cast<std::size_t>(n_queries));
+  if (n_queries == 0 || n_lists() == 0) return joined(found);
+  const int n_jobs = resolve_jobs(query.n_jobs);
+  const std::int64_t share = (n_queries + n_jobs - 1) / n_jobs;
+  const std::int64_t size = std::clamp<std::int64_t>(share, 1, kMostQueries);
+  parallel_for((n_queries + size - 1) / size, n_jobs, [&](std::int64_t task, int) {
+    const std::int64_t first = task * size;
+    const std::int64_t n = std::min(size, n_queries - first);
+    Block block(*this, query, probing, first, n);
+    block.search_range(least + first);
+    if (probing.on_disk) block.prefetch(0);
+    for (std::int64_t q = 0; q < n; ++q) {
+      block.prefetch(q + 1);
+      found[static_cast<std::size_t>(first + q)] = block.finish(q);
+    }
+  });
+  return joined(found);
 }
 
 }  // namespace vl

@@ -17,6 +17,15 @@
 // leaves no more than about one miss in 10^11 products. The rest of a true neighbour is rarely
 // parallel to that of the query: reach is a measured quantile.
 //
+// A range search asks for all rows of L(q) with score >= least(q). What it needs of L(q) grows with
+// the range: with the nearness divided by |q| (l2: minus |q|^2), and N'(q) and least'(q) likewise,
+// a row of score s stands in a list of nearness  level + slope s + along N' - r,  r a random
+// remainder whose distribution was measured (vectorloom/index/lists_range.py). So L(q) gains the
+// lists with
+//   nearness'(q, j) >= floor(q) + along N'(q),     floor(q) = level + slope least'(q) -
+//   quantile(r).
+// Codes rule rows out from the first list on, the threshold being known.
+//
 // Queries are grouped by list, so that a list is read once for all queries that probe it and every
 // scan is a block product. Nearest lists come first: their rows set thresholds that rule out
 // most of the others' by the head of their codes.
@@ -43,6 +52,10 @@ struct Probing {
   // guess), which rules out most rows from the start. Queries for which that was wrong are searched
   // again without. -inf: no guess.
   double guess = -std::numeric_limits<double>::infinity();
+  bool on_disk = false;  // rows may have to be read: all of a query are asked for at once
+  // Of range searches.
+  const double* floors = nullptr;
+  double along = 0.0;
 };
 
 class Lists {
@@ -54,6 +67,9 @@ class Lists {
   // and answers count rows as stored.
   void search(const ExactQuery& query, const Probing& probing, std::int64_t k,
               std::int64_t* positions, double* scores, std::int64_t* counts) const;
+
+  // Rows of the probed lists whose score is at least least[q], best first. No guess is used.
+  RangeResult range(const ExactQuery& query, const Probing& probing, const double* least) const;
 
   const ListCodes& codes() const { return codes_; }
   std::int64_t n_lists() const { return codes_.shape().n_lists; }

@@ -14,30 +14,32 @@ Probes::Probes(std::int64_t n_queries, std::int64_t n_lists)
   starts_.reserve(static_cast<std::size_t>(n_queries) + 1);
 }
 
-float Probes::add(const float* nearness, std::int64_t n_probes, float gap) {
+float Probes::reference(const float* nearness) {
   // The largest few, ascending, and where the very largest is.
   const int few = static_cast<int>(std::min<std::int64_t>(kReference, n_lists_));
   float best[kReference];
   std::fill_n(best, kReference, -std::numeric_limits<float>::infinity());
-  std::int64_t nearest = 0;
+  nearest_ = 0;
   for (std::int64_t j = 0; j < n_lists_; ++j) {
     if (nearness[j] <= best[0]) continue;
     int at = 0;
     for (; at + 1 < few && nearness[j] > best[at + 1]; ++at) best[at] = best[at + 1];
     best[at] = nearness[j];
-    if (at == few - 1) nearest = j;
+    if (at == few - 1) nearest_ = j;
   }
   float sum = 0.0F;
   for (int i = 0; i < few; ++i) sum += best[i];
-  const float reference = sum / static_cast<float>(few);
-  float least = reference - gap;
+  return sum / static_cast<float>(few);
+}
+
+void Probes::add(const float* nearness, std::int64_t n_probes, float least) {
   if (n_probes > 0) {
     copy_.assign(nearness, nearness + n_lists_);
     const auto at = copy_.begin() + (std::min(n_probes, n_lists_) - 1);
     std::nth_element(copy_.begin(), at, copy_.end(), std::greater<>());
     least = *at;
   }
-  least = std::min(least, nearness[nearest]);  // the nearest list always is
+  least = std::min(least, nearness[nearest_]);  // the nearest list always is
   // Without branches: nearly no list is probed, and which ones nothing foretells.
   const auto begin = static_cast<std::size_t>(starts_.back());
   lists_.resize(begin + static_cast<std::size_t>(n_lists_));
@@ -52,7 +54,6 @@ float Probes::add(const float* nearness, std::int64_t n_probes, float gap) {
   for (std::int64_t i = 0; i < n; ++i)
     probed_[row + static_cast<std::size_t>(to[i] / 64)] |= std::uint64_t{1} << (to[i] % 64);
   starts_.push_back(static_cast<std::int64_t>(lists_.size()));
-  return reference;
 }
 
 void Probes::sort() {

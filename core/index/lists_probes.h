@@ -13,8 +13,10 @@ class Probes {
 
   Probes(std::int64_t n_queries, std::int64_t n_lists);
 
-  // Of the next query; returns the mean of its kReference largest.
-  float add(const float* nearness, std::int64_t n_probes, float gap);
+  // Of the next query, whose kReference largest have the mean `reference`. Lists as near as `least`
+  // and the nearest one, or the n_probes nearest where that is above 0.
+  void add(const float* nearness, std::int64_t n_probes, float least);
+  float reference(const float* nearness);
 
   // Visits every (list, queries that probe it), lists in order, queries ascending.
   template <class Visit>
@@ -44,6 +46,7 @@ class Probes {
   std::vector<std::uint64_t> probed_;  // (n_queries, words_): one bit a list
   std::vector<std::int64_t> ends_, members_;
   std::vector<float> copy_;
+  std::int64_t nearest_ = 0;  // of the query whose reference was asked for
 };
 
 }  // namespace vl

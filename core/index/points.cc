@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "index/scoring.h"
@@ -30,6 +31,14 @@ void Points::query(const float* values, float* out) const {
   const auto scale = static_cast<float>(norm > 0.0 ? length / norm : 0.0);
   for (std::int64_t d = 0; d < rows_.dim; ++d) out[d] *= scale;
   if (metric_ == Metric::kIp) out[rows_.dim] = 0.0F;
+}
+
+double Points::square_at(double score, double query_norm) const {
+  if (metric_ == Metric::kL2) return -score;
+  if (metric_ == Metric::kCosine) return 2.0 - 2.0 * score;
+  const auto radius = static_cast<double>(radius_);
+  if (query_norm > 0.0) return 2.0 * radius * (radius - score / query_norm);
+  return score > 0.0 ? 0.0 : std::numeric_limits<double>::infinity();
 }
 
 const float* Points::in_place() const {

@@ -24,6 +24,8 @@ class Points {
   // The rows themselves where they are points as they stand: float32, and of unit length under
   // cosine. Null otherwise.
   const float* in_place() const;
+  // Squared distance of a point whose score for a query of this norm is `score`.
+  double square_at(double score, double query_norm) const;
   bool same(std::int64_t a, std::int64_t b) const;  // the same row, bit for bit
 
   const Rows& rows() const { return rows_; }

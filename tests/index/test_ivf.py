@@ -259,9 +259,9 @@ def test_codes_alone_follow_every_change(tmp_path) -> None:
     same(one.search(x[:100], 10), two.search(x[:100], 10))
 
 
-def test_range_search_is_exhaustive() -> None:
+def test_an_exact_range_search_is_exhaustive() -> None:
     x = planted(15, 5000)[0]
-    a = IVF("l2").fit(x).range_search(x[:5], 60.0)
+    a = IVF("l2").fit(x).range_search(x[:5], 60.0, exact=True)
     b = Exact("l2").fit(x).range_search(x[:5], 60.0)
     np.testing.assert_array_equal(a.lims, b.lims)
     np.testing.assert_array_equal(a.ids, b.ids)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ FEW = 16
 Found = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
 #: lims (n_queries + 1,), positions (n_hits,), scores (n_hits,)
 Ranged = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+#: from queries, least scores (n_queries,) and a mask
+FindWithin = Callable[[NDArray[Any], NDArray[np.float64], Mask], Ranged]
 
 
 def checked_queries(queries: Any, store: RowStore) -> NDArray[Any]:
@@ -100,16 +102,18 @@ def within(
     queries: NDArray[Any],
     radii: NDArray[np.float64],
     masks: Mask | QueryMasks,
-    n_jobs: int | None,
+    find: FindWithin,
 ) -> Ranged:
     """Return the positions whose float32 distance is at most the radius of their query.
 
     Parameters
     ----------
-    store, queries, masks, n_jobs
+    store, queries, masks
         As for `top`.
     radii : ndarray of shape (n_queries,), float64
         Distances.
+    find : callable
+        From queries, least scores and a mask to what is found, best first.
 
     Returns
     -------
@@ -123,14 +127,11 @@ def within(
     thresholds = (1.0 if store.metric == "cosine" else 0.0) - (radii + slack)
     if isinstance(masks, QueryMasks):
         parts = [
-            _within(store, queries[i : i + 1], thresholds[i : i + 1], masks[i], n_jobs)
-            for i in range(len(masks))
+            find(queries[i : i + 1], thresholds[i : i + 1], masks[i]) for i in range(len(masks))
         ]
-        lims = np.cumsum([0] + [len(part[1]) for part in parts])
-        positions = np.concatenate([np.empty(0, np.int64)] + [part[1] for part in parts])
-        scores = np.concatenate([np.empty(0, np.float64)] + [part[2] for part in parts])
+        lims, positions, scores = one_after_another(parts)
     else:
-        lims, positions, scores = _within(store, queries, thresholds, masks, n_jobs)
+        lims, positions, scores = find(queries, thresholds, masks)
     query = np.repeat(np.arange(len(queries)), np.diff(lims))
     keep = distances_from_scores(scores, store.metric) <= radii[query]
     counts = np.bincount(query[keep], minlength=len(queries))
@@ -160,13 +161,35 @@ def _top(store: RowStore, queries: NDArray[Any], k: int, mask: Mask, n_jobs: int
     return positions, scores, counts
 
 
-def _within(
+def one_after_another(parts: Sequence[Ranged]) -> Ranged:
+    """Return the answers of parts of the queries as one."""
+    counts = [np.diff(lims) for lims, _, _ in parts]
+    lims = np.zeros(1 + sum(map(len, counts)), np.int64)
+    np.cumsum(np.concatenate([np.empty(0, np.int64), *counts]), out=lims[1:])
+    positions = np.concatenate([np.empty(0, np.int64)] + [part[1] for part in parts])
+    scores = np.concatenate([np.empty(0, np.float64)] + [part[2] for part in parts])
+    return lims, positions, scores
+
+
+def joined(store: RowStore, one: Ranged, other: Ranged) -> Ranged:
+    """Return two answers to the same queries as one, best first, ties by id."""
+    counts = np.diff(one[0]), np.diff(other[0])
+    query = np.concatenate([np.repeat(np.arange(len(each)), each) for each in counts])
+    positions = np.concatenate([one[1], other[1]])
+    scores = np.concatenate([one[2], other[2]])
+    keys = store.ids.tie_keys()
+    order = np.lexsort((positions if keys is None else keys[positions], -scores, query))
+    return one[0] + other[0], positions[order], scores[order]
+
+
+def all_within(
     store: RowStore,
     queries: NDArray[Any],
     thresholds: NDArray[np.float64],
     mask: Mask,
     n_jobs: int | None,
 ) -> Ranged:
+    """Return all positions whose score is at least the threshold of their query, best first."""
     few = few_positions(store, mask)
     if store.n_live == 0 or len(queries) == 0 or (few is not None and len(few) == 0):
         return np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float64)

@@ -96,6 +96,8 @@ class CodedStore(RowStore):
         behind = self.values[lists.n_listed - self.n_coded : self.n - self.n_coded].copy()
         self._lists, self._rows = lists, None
         self.n_coded, self.values = lists.n_listed, behind
+        if self.on_disk:  # the rows were a file's, and are not needed any more
+            self.on_disk = self.read_only = False
         if self.metric != "cosine" and self.norms is not None and not self.read_only:
             norms = np.empty(len(self.norms))  # bounds need those of the rows as they are now
             norms[self.n_coded :] = self.norms[self.n_coded :]

@@ -13,6 +13,7 @@ from vectorloom import _core
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.encoding import STORED, encode, resolve_kind
+from vectorloom.index.estimate_lists import lists_job
 from vectorloom.index.graph_memory import (
     LIST_ROWS,
     MOST_BYTES,
@@ -24,11 +25,11 @@ from vectorloom.index.graph_memory import (
     scratch_bytes,
 )
 from vectorloom.index.knn import build_bytes, graph_bytes
-from vectorloom.index.memory import available_memory
+from vectorloom.index.memory import available_memory, parse_bytes
 from vectorloom.index.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
 from vectorloom.readable import format_bytes
 
-TASKS = ("index", "search", "knn_graph", "graph")
+TASKS = ("index", "search", "knn_graph", "graph", "ivf")
 
 # The calibration searches this many random rows, and a quarter of them, twice: little enough for
 # 0.3 s on a slow machine, enough that the fixed cost of a call does not count.
@@ -91,6 +92,8 @@ def estimate(
     n_queries: int = 1000,
     n_jobs: int | None = None,
     degree: int = 48,
+    rerank: bool = True,
+    memory_limit: int | str | None = None,
 ) -> Estimate:
     """Say what indexing, searching or a neighbour graph will take, without doing it.
 
@@ -103,9 +106,9 @@ def estimate(
     dtype : str, default="float32"
         Storage; see `vectorloom.index.Exact`.
     metric : {"cosine", "ip", "l2", "hamming"}, default="cosine"
-    task : {"index", "search", "knn_graph", "graph"}, default="index"
-        ``Exact(...).fit``, a search of `n_queries` in one batch on it, `vectorloom.knn_graph`, or
-        ``Graph(...).fit``, whose rows no two are equal.
+    task : {"index", "search", "knn_graph", "graph", "ivf"}, default="index"
+        ``Exact(...).fit``, a search of `n_queries` in one batch on it, `vectorloom.knn_graph`,
+        ``Graph(...).fit``, whose rows no two are equal, or ``IVF(...).fit``.
     k : int, default=10
         For search and knn_graph.
     n_queries : int, default=1000
@@ -114,6 +117,10 @@ def estimate(
         Threads, as the job will have.
     degree : int, default=48
         For graph.
+    rerank : bool, default=True
+        For ivf.
+    memory_limit : int or str, default=None
+        For ivf: with rows mapped from a file, which may stay there.
 
     Returns
     -------
@@ -141,6 +148,9 @@ def estimate(
     n_jobs = check_jobs(n_jobs)
     if task == "graph":
         return _checked(*_graph_job(n, dim, kind, metric, check_count("degree", degree), n_jobs))
+    if task == "ivf":
+        limit = None if memory_limit is None else parse_bytes(memory_limit)
+        return _checked(*lists_job(n, dim, kind, metric, rerank, limit, n_jobs))
     screened = kind in SCREENED and n >= SCREEN_MIN_ROWS
     held = _held_bytes(n, dim, kind, screened)
     rotation = build_bytes(n, dim) if screened else 0

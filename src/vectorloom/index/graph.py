@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from vectorloom import _core
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
-from vectorloom.index.answer import FEW, Found, for_each_mask, top
+from vectorloom.index.answer import FindWithin, Found, for_each_mask, top
 from vectorloom.index.effort import checked_effort
 from vectorloom.index.encoding import resolve_kind
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.graph_code import check_code, head_for, most_code_bytes
 from vectorloom.index.graph_memory import least_bytes, require_whole
+from vectorloom.index.graph_walk import Walk
 from vectorloom.index.hits import Hits
 from vectorloom.index.memory import parse_bytes
 from vectorloom.index.proximity import ProximityGraph, kept_for
@@ -38,12 +39,6 @@ KIND = "index.graph"
 _LARGEST_GROWTH = 0.25
 # With fewer rows left than this share of those it was built of a graph is built anew.
 _SMALLEST_REST = 0.5
-# What things cost, in nanoseconds, to choose between a walk and a scan: a node scored in a walk; a
-# row read for all queries, by dimension, and a row scored for one, by dimension.
-_NODE, _READ, _SCORED = 15.0, (60.0, 0.4), (3.0, 0.025)
-_REACH_IF_FILTERED = 1.07
-# A walk for k hits opens about so many nodes more than k.
-_OPENED = 80
 
 
 class Graph(RowIndex):
@@ -289,6 +284,13 @@ class Graph(RowIndex):
 
     # ---- inside --------------------------------------------------------------------------------
 
+    def _finder(self, recall: float | None, plan: list[str], n_jobs: int | None) -> FindWithin:
+        graph = self._ready(n_jobs)
+        reach = None if graph is None or recall is None else graph.reach_for_ranges(recall)
+        if graph is None or reach is None:
+            return super()._finder(recall, plan, n_jobs)
+        return Walk(graph, self._store, 0, 0, reach, n_jobs, plan).within
+
     def _stored_kind(self) -> str:
         check_choice("metric", self.metric, ("cosine", "ip", "l2"))
         kind = resolve_kind(self.metric, self.dtype)
@@ -393,71 +395,6 @@ class Graph(RowIndex):
             None if meta is None else ProximityGraph.from_file(file, meta, store, index._limit())
         )
         return index
-
-
-def _scan_cost(n: int, dim: int, n_queries: int) -> float:
-    """Return the nanoseconds a query that a scan of n rows takes."""
-    read = _READ[0] + _READ[1] * dim
-    return n * (read / n_queries + _SCORED[0] + _SCORED[1] * dim)
-
-
-class Walk:
-    """One search of a graph: under each mask, a walk or a scan."""
-
-    def __init__(
-        self,
-        graph: ProximityGraph,
-        store: RowStore,
-        k: int,
-        effort: int,
-        reach: float,
-        n_jobs: int | None,
-        plan: list[str],
-    ) -> None:
-        self._graph = graph
-        self._store = store
-        self._k = k
-        self._effort = effort
-        self._reach = reach
-        self._n_jobs = n_jobs
-        self._plan = plan
-
-    def search(self, queries: NDArray[np.float32], mask: Mask) -> Found:
-        """Return positions, scores and counts, and tell the plan how each query was answered."""
-        store = self._store
-        matches = store.n if mask is None else int(np.count_nonzero(mask))
-        scan = _scan_cost(matches if matches * FEW < store.n else store.n, store.dim, len(queries))
-        opened = self._k + _OPENED if self._reach > 0.0 else max(self._effort, self._k)
-        nodes = opened * self._graph.core.degree / 2 * store.n / max(1, matches)
-        if mask is not None and scan < nodes * _NODE:
-            self._plan.extend([f"exact: {matches:,} rows match"] * len(queries))
-            return top(store, queries, self._k, mask, self._n_jobs)
-        # What matches lies further apart than the rows that reach was measured with.
-        reach = self._reach
-        if mask is not None and reach > 0.0:
-            reach = max(reach, _REACH_IF_FILTERED)
-        positions, scores, counts = self._graph.search(
-            store,
-            queries,
-            self._k,
-            self._effort,
-            reach,
-            mask,
-            matches,
-            int(scan / _NODE) if mask is not None else 0,
-            n_jobs=self._n_jobs,
-        )
-        said = "walk" if mask is None else f"walk: {matches:,} rows match"
-        plan = [said] * len(queries)
-        short = np.flatnonzero(counts < min(self._k, matches))
-        if len(short):
-            positions[short], scores[short], counts[short] = top(
-                store, queries[short], self._k, mask, self._n_jobs
-            )
-            for i in short.tolist():
-                plan[i] = f"exact, after a walk: {matches:,} rows match"
-        self._plan.extend(plan)
-        return positions, scores, counts
 
 
 register_loader(KIND, Graph._from_container)

@@ -221,6 +221,8 @@ class RangeHits:
     ids : ndarray of shape (n_hits,), int64 or object
     scores : ndarray of shape (n_hits,), float32
     metric : {"cosine", "ip", "l2", "hamming"}
+    plan : tuple of str, or None
+        How each query was answered, where the search was asked to ``explain``.
     """
 
     lims: NDArray[np.int64]
@@ -228,6 +230,7 @@ class RangeHits:
     ids: NDArray[Any]
     scores: NDArray[np.float32]
     metric: str
+    plan: tuple[str, ...] | None = None
 
     @property
     def counts(self) -> NDArray[np.int64]:

@@ -9,36 +9,42 @@ within which codes propose and float64 scores decide.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom import _core
-from vectorloom.errors import FormatError, ParameterError, VectorloomError
+from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count
-from vectorloom.index.answer import Found, best_first, few_positions, for_each_mask, top
+from vectorloom.index.answer import FindWithin, Found, Ranged, for_each_mask, top
 from vectorloom.index.coded_store import CodedStore, read_coded
 from vectorloom.index.effort import checked_effort
 from vectorloom.index.filters import Mask, QueryMasks
+from vectorloom.index.graph_memory import require_whole
 from vectorloom.index.hits import Hits
-from vectorloom.index.lists import InvertedLists, Layout, Probing
-from vectorloom.index.lists_calibration import SCALES, Calibration
+from vectorloom.index.ivf_code import codec_of
+from vectorloom.index.ivf_probing import probed, ranged
+from vectorloom.index.lists import InvertedLists, Layout
+from vectorloom.index.lists_file import read_lists, to_file
+from vectorloom.index.lists_memory import (
+    ROW_BYTES,
+    build_bytes,
+    default_lists,
+    list_bytes,
+    place_bytes,
+    widest_head,
+)
+from vectorloom.index.memory import beyond_memory, parse_bytes, require_memory
 from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.store import RowStore
 from vectorloom.index.stored import read_params, read_store
 from vectorloom.io.container import Container, register_loader
 
-if TYPE_CHECKING:
-    from vectorloom.compress.compressor import Compressor
-
 KIND = "index.ivf"
 #: Fewer rows than this are searched whole as fast.
 MIN_ROWS = 4096
-_LISTS = 1.4  # times sqrt(n); more are slower to build, and no faster in batches
 _LARGEST = 1e15  # norm of a row
-_CODES = "lists.codes."
 
 
 class IVF(RowIndex):
@@ -67,8 +73,11 @@ class IVF(RowIndex):
         beside their centroid. It is slower.
     spill : bool or None, default=None
         Put each row into a second list too. The same recall then takes a third to a half fewer
-        rows, and the codes twice the memory. None does so where rows are kept, and codes are not a
-        compressor's.
+        rows, and the codes twice the memory. None does so where rows are kept, codes are not a
+        compressor's, and `memory_limit` leaves room.
+    memory_limit : int or str, default=None
+        Bytes that the index and its build may hold, ``"4GB"`` or a number; None takes what there
+        is. See Notes for what is then left in files.
     n_jobs : int or None, default=None
         Threads; None and -1 take all that the process is allowed.
     random_state : int, default=0
@@ -95,7 +104,10 @@ class IVF(RowIndex):
     ShapeError
         Vectors or queries of another shape.
     CapacityError
-        Not enough memory; said before it is taken where the system tells what is left.
+        Not enough memory, or `memory_limit` less than codes and rows that are no file's take; said
+        before it is taken where the system tells what is left.
+    FormatError
+        `fit` was given rows of a mapped file that became shorter since.
 
     See Also
     --------
@@ -115,11 +127,19 @@ class IVF(RowIndex):
 
     Memory a row, where h leading directions were found worth a byte (about dim / 2): 4 * dim + 18
     for the row and its id, and dim + 20 for the code at each place it stands, two by default.
-    Without `rerank` h + (dim - h) / 2 + 40. Building holds all rows as float32.
+    Without `rerank` h + (dim - h) / 2 + 40. Building takes some 60 bytes a row beside that.
+
+    Under `memory_limit`, rows that `fit` gets mapped from a file in the stored dtype
+    (``np.load(path, mmap_mode="r")``, `vectorloom.read`) stay there where they and the build would
+    take more: codes are in memory, and a search reads the rows of some 15 to 30 places for 10 hits,
+    all at once. The file must then neither change nor go while the index is used, and the index is
+    read-only until copied; `save` writes rows from file to file. Without `rerank` the file is read
+    by `fit` alone. An opened file that is larger than the limit, or than half of the memory left, is
+    searched in the same way. Pages of files do not count: the system drops them when it needs
+    them. ``vectorloom.estimate(n, dim, task="ivf")`` tells what is needed.
 
     Added rows are scanned by every query until they are an eighth of the index, then they join
-    their lists; centroids stay, so call `fit` again when the data has moved. `range_search` goes
-    through all rows, which without `rerank` are decoded for it.
+    their lists; centroids stay, so call `fit` again when the data has moved.
 
     References
     ----------
@@ -155,6 +175,7 @@ class IVF(RowIndex):
         spill: bool | None = None,
         n_jobs: int | None = None,
         random_state: int = 0,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.metric = metric
         self.n_lists = n_lists
@@ -164,6 +185,24 @@ class IVF(RowIndex):
         self.spill = spill
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.memory_limit = memory_limit
+
+    def fit(self, X: Any, ids: Any = None) -> IVF:
+        """Hold `X`, forgetting what was held before, and build the lists.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, dim)
+            Copied, or left in its file where it is mapped and `memory_limit` is too small for it.
+        ids : array-like of shape (n,), int64 or str, default=None
+            None gives 0, 1, …, n - 1.
+
+        Returns
+        -------
+        self
+        """
+        require_whole(X)
+        return super().fit(X, ids)
 
     @property
     def n_lists_(self) -> int:
@@ -252,7 +291,7 @@ class IVF(RowIndex):
                 said = "exact: all lists"
 
             def one(part: slice, mask: Mask) -> Found:
-                found, ways = _probed(store, lists, packed[part], probing, width, mask, n_jobs)
+                found, ways = probed(store, lists, packed[part], probing, width, mask, n_jobs)
                 plan.extend(said if way == "" else way for way in ways)
                 return found
 
@@ -263,14 +302,24 @@ class IVF(RowIndex):
 
     # ---- inside --------------------------------------------------------------------------------
 
+    def _finder(self, recall: float | None, plan: list[str], n_jobs: int | None) -> FindWithin:
+        lists = self._ready(n_jobs)
+
+        def find(queries: NDArray[Any], least: NDArray[np.float64], mask: Mask) -> Ranged:
+            found, way = ranged(self._store, lists, queries, least, recall, mask, n_jobs)
+            plan.extend([way] * len(queries))
+            return found
+
+        return find
+
     def _stored_kind(self) -> str:
         check_choice("metric", self.metric, ("cosine", "ip", "l2"))
         if self.n_lists is not None:
             check_count("n_lists", self.n_lists)
         check_count("random_state", self.random_state, at_least=0)
+        self._limit()
         check_choice("dtype", self.dtype, ("float32", "float16", "bfloat16", "int8"))
-        if self.code not in (None, "int8", "int4"):
-            self._codec()
+        codec_of(self.code, self.spill, self.n_jobs)
         for name in ("rerank", "spill"):
             value = getattr(self, name)
             if not isinstance(value, bool) and not (name == "spill" and value is None):
@@ -278,41 +327,37 @@ class IVF(RowIndex):
         return self.dtype if self.rerank else "float32"
 
     def _new_store(self, dim: int, ids: NDArray[Any]) -> RowStore:
-        if not self.rerank:
-            return CodedStore(self.metric, dim, no_ids_like(ids))
-        return RowStore(self.dtype, self.metric, dim, no_ids_like(ids), None)
+        store: RowStore
+        if self.rerank:
+            store = RowStore(self.dtype, self.metric, dim, no_ids_like(ids), None)
+        else:
+            store = CodedStore(self.metric, dim, no_ids_like(ids))
+        limit = self._limit()
+        if limit is not None:
+            store.most_bytes = max(0, limit - self._least_bytes(len(ids), dim, spill=False))
+        return store
 
-    def _codec(self) -> Compressor | None:
-        """Return the compressor that `code` asks for, if it does."""
-        if self.code is None or self.code in ("int8", "int4"):
-            return None
-        from vectorloom.compress.compressor import Compressor
-        from vectorloom.compress.recipe import from_text
+    def _limit(self) -> int | None:
+        return None if self.memory_limit is None else parse_bytes(self.memory_limit)
 
-        codec = self.code
-        if isinstance(codec, str):
-            try:
-                codec = from_text(codec)
-            except ParameterError as error:
-                raise ParameterError(f"code must be 'int8', 'int4' or a recipe: {error}") from error
-        if not isinstance(codec, Compressor) or codec.output != "codes":
-            raise ParameterError(
-                "code must be 'int8', 'int4', a quantizer of vectorloom.compress such as PQ(48), "
-                f"or its recipe 'pq:48'; got {self.code!r}."
-            )
-        if self.spill:
-            raise ParameterError(
-                "spill=True is not for codes of a compressor: rows stand in one list; leave it out."
-            )
-        if hasattr(codec, "n_jobs"):
-            codec = type(codec)(**{**codec.get_params(deep=False), "n_jobs": self.n_jobs})
-        return codec
+    def _least_bytes(self, n: int, dim: int, *, spill: bool) -> int:
+        """Return what lists, their build, ids and norms take at most: all but the rows."""
+        n_lists = self.n_lists or default_lists(n)
+        place = place_bytes(dim, widest_head(dim), self._bits, spill, self.metric == "l2")
+        lists = list_bytes(n, dim, n_lists, place, spill)
+        return build_bytes(n, dim, n_lists, spill, lists) + ROW_BYTES * n
+
+    def _layout(self, n: int, dim: int) -> Layout:
+        spill, limit = self.spill, self._limit()
+        if spill is None:
+            fits = limit is None or self._least_bytes(n, dim, spill=True) <= limit
+            spill = self.rerank and fits
+        return Layout(spill, self._bits, not self.rerank)
 
     @property
-    def _layout(self) -> Layout:
+    def _bits(self) -> int:
         code = self.code or ("int8" if self.rerank else "int4")
-        spill = self.rerank if self.spill is None else self.spill
-        return Layout(spill, 8 if code == "int8" else 4, not self.rerank)
+        return 8 if code == "int8" else 4
 
     def _adopt(self, store: RowStore, n_jobs: int | None) -> None:
         lists = self._trained(store, n_jobs)
@@ -322,19 +367,33 @@ class IVF(RowIndex):
     def _trained(self, store: RowStore, n_jobs: int | None) -> InvertedLists | None:
         n_lists = self.n_lists
         if n_lists is None:
-            n_lists = 0 if store.n < MIN_ROWS else round(_LISTS * float(np.sqrt(store.n)))
+            n_lists = 0 if store.n < MIN_ROWS else default_lists(store.n)
         if n_lists == 0 or store.n < 4 * n_lists:
             return None
         norms = store.row_norms
         if norms is not None and norms.max() > _LARGEST:  # squares would leave float32
             return None
-        codec = self._codec()
+        codec = codec_of(self.code, self.spill, self.n_jobs)
         if codec is None:
-            return InvertedLists.train(store, n_lists, self._layout, self.random_state, n_jobs)
+            layout = self._layout(store.n, store.dim)
+            self._require_room(store, layout.spill)
+            return InvertedLists.train(store, n_lists, layout, self.random_state, n_jobs)
         from vectorloom.index.lists_codec import CodecLists
 
         final = not self.rerank
         return CodecLists.learn(store, n_lists, codec, final, self.random_state, n_jobs)
+
+    def _require_room(self, store: RowStore, spill: bool) -> None:
+        limit = self._limit()
+        if limit is not None:
+            rows = 0 if store.on_disk else store.values.nbytes
+            require_memory(
+                self._least_bytes(store.n, store.dim, spill=spill) + rows,
+                f"building the lists of {store.n:,} rows",
+                "Map the rows from a file (vl.read, or np.load with mmap_mode='r'), which leaves "
+                "them there; pass rerank=False or code='int4', or raise memory_limit.",
+                limit=limit,
+            )
 
     def _ready(self, n_jobs: int | None, *, everything: bool = False) -> InvertedLists | None:
         """Return lists that are fit to be searched, None where all rows are better searched."""
@@ -388,13 +447,8 @@ class IVF(RowIndex):
         lists = self._ready(None, everything=not self.rerank)
         if lists is None or not lists.coded or self._store.n != self._store.n_live:
             return {"listed": False}, {}
-        arrays: dict[str, NDArray[Any]] = {
-            "lists.centroids": lists.centroids,
-        }
-        for one in lists.calibrations:
-            arrays |= {f"lists.at {one.k}.{name}": array for name, array in one.arrays.items()}
-        meta, coded = lists.to_file(_CODES)
-        return {"listed": True} | meta, arrays | coded
+        meta, arrays = to_file(lists)
+        return {"listed": True} | meta, arrays
 
     @classmethod
     def _from_container(cls, file: Container) -> IVF:
@@ -402,10 +456,12 @@ class IVF(RowIndex):
         kind = index._stored_kind()
         if index.rerank:
             store = read_store(file, kind, index.metric, None)
+            held = sum(array.nbytes for array in file.arrays.values())
+            store.on_disk = beyond_memory(held, index._limit())
         else:
             store = read_coded(file, index.metric)
         index._store = store
-        index._lists = _read_lists(file, store, not index.rerank) if file.meta["listed"] else None
+        index._lists = read_lists(file, store, not index.rerank) if file.meta["listed"] else None
         _settle(store, index._lists)
         return index
 
@@ -413,105 +469,6 @@ class IVF(RowIndex):
 def _settle(store: RowStore, lists: InvertedLists | None) -> None:
     if isinstance(store, CodedStore) and lists is not None:
         store.settle(lists)
-
-
-def _probed(
-    store: RowStore,
-    lists: InvertedLists,
-    queries: NDArray[Any],
-    probing: Probing,
-    k: int,
-    mask: Mask,
-    n_jobs: int | None,
-) -> tuple[Found, list[str]]:
-    """Search the probed lists and the rows behind them; all rows where these hold too few.
-
-    With the answer comes what was done for each query, "" where lists had it.
-    """
-    matches = store.n if mask is None else int(np.count_nonzero(mask))
-    if few_positions(store, mask) is not None:
-        ways = [f"exact: {matches:,} rows match"] * len(queries)
-        return top(store, queries, k, mask, n_jobs), ways
-    positions, scores, counts = lists.search(store, queries, probing, k, mask, n_jobs)
-    if lists.n_listed < store.n:
-        positions, scores, counts = _with_tail(
-            store, lists.n_listed, queries, (positions, scores, counts), mask, n_jobs
-        )
-    ways = [""] * len(queries)
-    short = np.flatnonzero(counts < min(k, matches))
-    if len(short):
-        positions[short], scores[short], counts[short] = top(store, queries[short], k, mask, n_jobs)
-        for i in short.tolist():
-            ways[i] = f"exact, after lists that held too few: {matches:,} rows match"
-    return (positions, scores, counts), ways
-
-
-def _with_tail(
-    store: RowStore,
-    start: int,
-    queries: NDArray[Any],
-    found: Found,
-    mask: Mask,
-    n_jobs: int | None,
-) -> Found:
-    """Merge an answer with the rows from `start` on, which are in no list yet."""
-    keys = store.ids.tie_keys()
-    norms = store.row_norms
-    k = found[0].shape[1]
-    at, more, _ = _core.exact_search(
-        _tail_rows(store, start),
-        None if norms is None else norms[start:],
-        None,
-        store.metric,
-        queries,
-        min(k, store.n - start),
-        None if mask is None else mask[start:],
-        None if keys is None else keys[start : store.n],
-        n_jobs,
-    )
-    positions = np.concatenate([found[0], np.where(at < 0, -1, at + start)], axis=1)
-    scores = np.concatenate([found[1], more], axis=1)
-    return best_first(store, positions, scores, k)
-
-
-def _tail_rows(store: RowStore, start: int) -> _core.Rows:
-    """Return the view of the positions from `start` on."""
-    offset = store.n_coded if isinstance(store, CodedStore) else 0
-    part = slice(start - offset, store.n - offset)
-    scales = None if store.scales is None else store.scales[part]
-    return _core.Rows(store.values[part], store.kind, scales)
-
-
-def _read_lists(file: Container, store: RowStore, final: bool) -> InvertedLists:
-    centroids = file.array("lists.centroids", "<f4", (None, store.dim))
-    calibrations = tuple(
-        Calibration(
-            k,
-            file.array(f"lists.at {k}.gaps", "<f8", (None,)),
-            file.array(f"lists.at {k}.reaches", "<f8", (2, None)),
-            float(file.array(f"lists.at {k}.guess", "<f8", (1,))[0]),
-        )
-        for k in SCALES
-        if f"lists.at {k}.gaps" in file.arrays
-    )
-    arrays = {
-        name[len(_CODES) :]: array for name, array in file.arrays.items() if name.startswith(_CODES)
-    }
-    try:
-        if "codec" in file.meta:
-            from vectorloom.index.lists_codec import read_codec_lists
-
-            lists: InvertedLists = read_codec_lists(
-                file, _CODES, store.metric, centroids, calibrations, final
-            )
-        else:
-            lists = InvertedLists.stored(store.metric, centroids, calibrations, arrays)
-    except (VectorloomError, KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{file.path}: the lists cannot be used ({error}).") from error
-    measured = all(len(one.gaps) > 0 for one in calibrations)
-    if len(centroids) == 0 or lists.n_listed > store.n or not measured:
-        raise FormatError(f"{file.path}: the lists do not fit the rows.")
-    return lists
 
 
 register_loader(KIND, IVF._from_container)

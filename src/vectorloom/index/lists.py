@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
+from vectorloom.index.answer import Ranged
 from vectorloom.index.lists_calibration import Calibration, calibrate
+from vectorloom.index.lists_memory import BLOCK_BYTES, POINTS
+from vectorloom.index.lists_range import Ranging
 from vectorloom.index.lists_rotation import Rotation
 from vectorloom.index.store import RowStore
+from vectorloom.progress import progress
 
-_POINTS = 48  # training rows a centroid
-_ITERATIONS = 10
+ITERATIONS = 10  #: of k-means
 # Of the error of codes, that lists are searched under; see core/index/lists.h.
 _DEVIATIONS = 5.0
 # Rows that came after the lists were coded are scanned by every query until they are this many, or
@@ -72,6 +75,11 @@ class InvertedLists:
         None where rows stand in one list. Dropped once rows are coded.
     calibrations : tuple of Calibration
         By ascending k; empty before they are measured.
+
+    Attributes
+    ----------
+    ranging : Ranging or None
+        Which lists a range needs; None where that was not measured.
     """
 
     def __init__(
@@ -82,11 +90,21 @@ class InvertedLists:
         places: tuple[NDArray[np.int32], NDArray[np.int32] | None] | None,
         calibrations: tuple[Calibration, ...] = (),
     ) -> None:
+        self._start(metric, centroids, places, calibrations)
+        self.rotation = rotation
+
+    def _start(
+        self,
+        metric: str,
+        centroids: NDArray[np.float32],
+        places: tuple[NDArray[np.int32], NDArray[np.int32] | None] | None,
+        calibrations: tuple[Calibration, ...],
+    ) -> None:
         self.metric = metric
         self.centroids = centroids
-        self.rotation = rotation
         self.places = places
         self.calibrations = calibrations
+        self.ranging: Ranging | None = None
         self.n_listed = 0 if places is None else len(places[0])
         self.core: _core.Lists | None = None
         self._place_of: NDArray[np.int64] | None = None  # of each position, found when asked
@@ -110,7 +128,9 @@ class InvertedLists:
         rotation = Rotation.fit(store, layout.rest_bits, layout.final)
         lists = cls(store.metric, centroids, rotation, places)
         lists.code(store, n_jobs)
-        lists.calibrations = calibrate(lists, store, seed, n_jobs)
+        lists.places = places  # for what looks them up; to read them off the codes takes memory
+        lists.calibrations, lists.ranging = calibrate(lists, store, seed, n_jobs)
+        lists.places = None
         return lists
 
     @classmethod
@@ -206,9 +226,10 @@ class InvertedLists:
         return lists
 
     def _with(self, labels: NDArray[np.int32], others: NDArray[np.int32] | None) -> InvertedLists:
-        return InvertedLists(
-            self.metric, self.centroids, self.rotation, (labels, others), self.calibrations
-        )
+        places = (labels, others)
+        lists = InvertedLists(self.metric, self.centroids, self.rotation, places, self.calibrations)
+        lists.ranging = self.ranging
+        return lists
 
     def code(self, store: RowStore, n_jobs: int | None) -> None:
         """Code the rows in lists, list by list."""
@@ -338,21 +359,77 @@ class InvertedLists:
         """
         assert self.core is not None  # current() saw to it
         whole = probing.n_probes >= len(self)
-        final = self.rotation.final
         return self.core.search(
-            None if final else store.rows,
-            None if final else store.row_norms,
-            queries,
+            *self._asked(store, queries),
             probing.n_probes,
             probing.gap,
-            1.0 if whole else min(1.0, _DEVIATIONS / float(np.sqrt(store.dim))),
-            1.0 if whole else probing.reach,
+            *self._bounds(store, probing),
             -np.inf if whole or mask is not None else probing.guess,
             k,
             mask,
             store.ids.tie_keys(),
             n_jobs,
+            store.on_disk,
         )
+
+    def range_probing(self, recall: float | None) -> Probing:
+        """Return how to search for ranges; None asks for all of them."""
+        if recall is None or self.ranging is None:
+            return Probing(n_probes=len(self))
+        return Probing(
+            gap=self.calibrations[0].gap_for(recall),
+            reach=max(one.reach_for(recall, 0) for one in self.calibrations),
+        )
+
+    def within(
+        self,
+        store: RowStore,
+        queries: NDArray[np.float32],
+        least: NDArray[np.float64],
+        recall: float | None,
+        mask: NDArray[np.uint8] | None,
+        n_jobs: int | None,
+    ) -> Ranged:
+        """Return lims, positions and scores of rows whose score is at least `least` (n_queries,).
+
+        With a recall those of the lists that it needs; None, or nothing measured: of all lists,
+        which is proven exact.
+        """
+        assert self.core is not None  # current() saw to it
+        probing = self.range_probing(recall)
+        floors, along = None, 0.0
+        if probing.n_probes == 0 and self.ranging is not None:
+            unit = least
+            if self.metric == "ip":
+                norms = np.linalg.norm(queries.astype(np.float64), axis=1)
+                unit = least / np.maximum(norms, np.finfo(np.float64).tiny)
+            floors, along = self.ranging.floors(unit, recall or 0.0), self.ranging.along
+        return self.core.range(
+            *self._asked(store, queries),
+            least,
+            probing.n_probes,
+            probing.gap,
+            *self._bounds(store, probing),
+            floors,
+            along,
+            mask,
+            store.ids.tie_keys(),
+            n_jobs,
+            store.on_disk,
+        )
+
+    def _asked(
+        self, store: RowStore, queries: NDArray[np.float32]
+    ) -> tuple[_core.Rows | None, NDArray[np.float64] | None, NDArray[np.float32]]:
+        if self.rotation.final:
+            return None, None, queries
+        return store.rows, store.row_norms, queries
+
+    def _bounds(self, store: RowStore, probing: Probing) -> tuple[float, float]:
+        """Return caution and reach: 1 and 1, a proof, where all lists are probed."""
+        if probing.n_probes >= len(self):
+            return 1.0, 1.0
+        return min(1.0, _DEVIATIONS / float(np.sqrt(store.dim))), probing.reach
 
 
 def grouped(
@@ -360,21 +437,33 @@ def grouped(
 ) -> tuple[NDArray[np.float32], tuple[NDArray[np.int32], NDArray[np.int32] | None]]:
     """Return centroids of a store's rows, and the lists of each: its nearest, and a second one."""
     rng = np.random.default_rng(seed)
-    rows = directions(store, slice(0, store.n))
-    few = min(store.n, _POINTS * n_lists)
-    sample = rows if few == store.n else rows[np.sort(rng.choice(store.n, few, replace=False))]
+    few = min(store.n, POINTS * n_lists)
+    at = np.arange(store.n) if few == store.n else rng.choice(store.n, few, replace=False)
+    sample = directions(store, np.sort(at))
     centroids, *_ = _core.kmeans(
         sample,
         n_lists,
         "k-means++",
-        _ITERATIONS,
+        ITERATIONS,
         1e-4,
         seed,
         spherical=store.metric == "cosine",
-        max_points_per_centroid=_POINTS,
+        max_points_per_centroid=POINTS,
         n_jobs=n_jobs,
     )
-    return centroids, _core.assign_lists(rows, centroids, spill, n_jobs=n_jobs)
+    del sample
+    labels = np.empty(store.n, np.int32)
+    others = np.empty(store.n, np.int32) if spill else None
+    block = max(1024, BLOCK_BYTES // (4 * store.dim))
+    with progress("assigning lists", total=store.n, unit="rows") as bar:
+        for first in range(0, store.n, block):
+            part = slice(first, min(store.n, first + block))
+            rows = directions(store, part)
+            labels[part], second = _core.assign_lists(rows, centroids, spill, n_jobs=n_jobs)
+            if others is not None:
+                others[part] = second
+            bar.advance(len(rows))
+    return centroids, (labels, others)
 
 
 def directions(store: RowStore, part: slice | NDArray[np.int64]) -> NDArray[np.float32]:

@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
+from vectorloom.index.lists_range import Pairs, Ranging
 
 if TYPE_CHECKING:
     from vectorloom.index.lists import InvertedLists
     from vectorloom.index.store import RowStore
 
 #: Neighbours that recall is promised for, and queries of the calibration.
-SCALES = {10: 512, 100: 64}
+SCALES = {10: 512, 100: 64, 1000: 24}
 _POINTS = 2048  # quantiles kept
 REFERENCE = 5  #: centroids of N(q)
 # Shares of what a recall may miss: left for the error of the measurement; lost to the reach.
@@ -79,7 +80,7 @@ class Calibration:
 
 def calibrate(
     lists: InvertedLists, store: RowStore, seed: int, n_jobs: int | None
-) -> tuple[Calibration, ...]:
+) -> tuple[tuple[Calibration, ...], Ranging | None]:
     """Measure on a sample of the rows where their true neighbours are, for each of `SCALES`.
 
     Parameters
@@ -93,18 +94,23 @@ def calibrate(
     """
     n = lists.n_listed
     if n < 2:
-        return ()
+        return (), None
     rng = np.random.default_rng(seed)
-    found = []
+    found: list[Calibration] = []
+    pairs: list[Pairs] = []
     for k, trials in SCALES.items():
+        if found and k // 10 >= n:  # no row has so many others
+            break
         sample = np.sort(rng.choice(n, min(trials, n), replace=False))
-        found.append(_measured(lists, store, sample, k, n_jobs))
-    return tuple(found)
+        calibration, own = _measured(lists, store, sample, k, n_jobs)
+        found.append(calibration)
+        pairs.append(own)
+    return tuple(found), Ranging.fit(pairs)
 
 
 def _measured(
     lists: InvertedLists, store: RowStore, sample: NDArray[np.int64], k: int, n_jobs: int | None
-) -> Calibration:
+) -> tuple[Calibration, Pairs]:
     queries = store.decoded(sample)
     width = min(k + 1, lists.n_listed)
     positions, scores, _ = lists.search_all(store, queries, width, n_jobs)
@@ -120,6 +126,8 @@ def _measured(
     gaps[there >= best[:, :1]] = 0.0  # the nearest list is always probed
     norms = np.linalg.norm(queries.astype(np.float64), axis=1)
     norms = np.maximum(norms, np.finfo(np.float64).tiny)
+    own_scores = scores[~own].reshape(neighbours.shape)
+    pairs = _in_one_unit(lists.metric, there, own_scores, best.mean(axis=1), norms)
     if lists.metric != "l2":
         gaps /= norms[:, None]
     gaps = np.maximum(gaps, 0.0)
@@ -128,10 +136,23 @@ def _measured(
         gaps = lists.lost(gaps, among)
     guess = -np.inf
     if width > k:
-        last = scores[~own].reshape(neighbours.shape)[:, -1]
-        guess = _low_guess(lists.metric, last, best.mean(axis=1), norms)
+        guess = _low_guess(lists.metric, own_scores[:, -1], best.mean(axis=1), norms)
     reaches = lists.reaches(store, sample, neighbours, n_jobs)
-    return Calibration(k, _thinned(np.sort(gaps, axis=None)), _thinned(reaches), guess)
+    return Calibration(k, _thinned(np.sort(gaps, axis=None)), _thinned(reaches), guess), pairs
+
+
+def _in_one_unit(
+    metric: str,
+    nearness: NDArray[Any],
+    scores: NDArray[np.float64],
+    reference: NDArray[Any],
+    norms: NDArray[np.float64],
+) -> Pairs:
+    """Return pairs in the unit of lists_range.py."""
+    if metric == "l2":
+        return Pairs(nearness - norms[:, None] ** 2, scores, reference - norms**2)
+    own = scores if metric == "cosine" else scores / norms[:, None]
+    return Pairs(nearness / norms[:, None], own, reference / norms)
 
 
 def _nearer_list(

@@ -24,7 +24,7 @@ from vectorloom import _core
 from vectorloom.compress.codes import Codes
 from vectorloom.compress.compressor import Compressor
 from vectorloom.errors import FormatError
-from vectorloom.index.answer import best_first
+from vectorloom.index.answer import Ranged, all_within, best_first, one_after_another
 from vectorloom.index.lists import InvertedLists, Probing, directions, grouped
 from vectorloom.index.lists_calibration import REFERENCE, Calibration, calibrate
 from vectorloom.index.store import RowStore
@@ -64,15 +64,9 @@ class CodecLists(InvertedLists):
         places: tuple[NDArray[np.int32], NDArray[np.int32] | None] | None,
         calibrations: tuple[Calibration, ...] = (),
     ) -> None:
-        self.metric = metric
-        self.centroids = centroids
+        self._start(metric, centroids, places, calibrations)
         self.codec = codec
         self._final = final
-        self.places = places
-        self.calibrations = calibrations
-        self.n_listed = 0 if places is None else len(places[0])
-        self.core = None
-        self._place_of = None
         self._warned = False
         self.arrays: dict[str, NDArray[Any]] | None = None  # order, starts, codes, squares
 
@@ -101,7 +95,9 @@ class CodecLists(InvertedLists):
         own.fit(directions(store, at) - centroids[places[0][at]])
         lists = cls(store.metric, centroids, own, final, (places[0], None))
         lists.code(store, n_jobs)
-        lists.calibrations = calibrate(lists, store, seed, n_jobs)
+        lists.places = (places[0], None)
+        lists.calibrations, lists.ranging = calibrate(lists, store, seed, n_jobs)
+        lists.places = None
         return lists
 
     @property
@@ -134,9 +130,12 @@ class CodecLists(InvertedLists):
         return labels, None
 
     def _with(self, labels: NDArray[np.int32], others: NDArray[np.int32] | None) -> CodecLists:
-        return CodecLists(
-            self.metric, self.centroids, self.codec, self._final, (labels, None), self.calibrations
+        places = (labels, None)
+        lists = CodecLists(
+            self.metric, self.centroids, self.codec, self._final, places, self.calibrations
         )
+        lists.ranging = self.ranging
+        return lists
 
     def code(self, store: RowStore, n_jobs: int | None) -> None:
         """Code the rows in lists, list by list."""
@@ -253,6 +252,60 @@ class CodecLists(InvertedLists):
                 None if mask is None else mask[:n], None if keys is None else keys[:n], n_jobs,
             )  # fmt: skip
         return self._settled(store, queries, self._proposed(queries, probing, k, mask), k, n_jobs)
+
+    def within(
+        self,
+        store: RowStore,
+        queries: NDArray[np.float32],
+        least: NDArray[np.float64],
+        recall: float | None,
+        mask: NDArray[np.uint8] | None,
+        n_jobs: int | None,
+    ) -> Ranged:
+        """Return lims, positions and scores of rows whose score is at least `least` (n_queries,).
+
+        All rows of the lists that the recall needs are scored; None: of all lists.
+        """
+        probing = self.range_probing(recall)
+        if probing.n_probes >= len(self):
+            return all_within(store, queries, least, mask, n_jobs)
+        near = _nearness(self, queries)
+        chosen = _chosen(self.metric, queries, near, self.centroids, probing)
+        chosen |= self._in_range(queries, near, least, recall)
+        parts = []
+        for i in range(len(queries)):
+            positions = np.concatenate(
+                [self._part("order", at) for at in np.flatnonzero(chosen[i])]
+            )
+            if mask is not None:
+                positions = positions[mask[positions] != 0]
+            own = queries[i : i + 1]
+            found, scores, _ = self._settled(store, own, positions[None], len(positions), n_jobs)
+            keep = scores[0] >= least[i]
+            parts.append((np.array([0, keep.sum()]), found[0][keep], scores[0][keep]))
+        return one_after_another(parts)
+
+    def _in_range(
+        self,
+        queries: NDArray[np.float32],
+        products: NDArray[np.float32],
+        least: NDArray[np.float64],
+        recall: float | None,
+    ) -> NDArray[np.bool_]:
+        """Return the lists that ranges need; the terms are those of lists_range.py."""
+        assert self.ranging is not None
+        assert recall is not None
+        near = products.astype(np.float64)
+        norms = np.linalg.norm(queries.astype(np.float64), axis=1)[:, None]
+        norms = np.maximum(norms, np.finfo(np.float64).tiny)
+        if self.metric == "l2":
+            near = 2.0 * near - np.einsum("ij,ij->i", self.centroids, self.centroids) - norms**2
+        else:
+            near /= norms
+        own = least / norms[:, 0] if self.metric == "ip" else least
+        reference = -np.sort(-near, axis=1)[:, :REFERENCE].mean(axis=1)
+        floors = self.ranging.floors(own, recall) + self.ranging.along * reference
+        return np.asarray(near >= floors[:, None])
 
     def _proposed(
         self,

@@ -10,6 +10,8 @@ from typing import Any
 from vectorloom.errors import CapacityError, ParameterError
 from vectorloom.readable import format_bytes
 
+# Rows of a file that are more than this share of the memory left are read when they are needed.
+_SHARE_OF_MEMORY = 0.5
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 
@@ -117,6 +119,22 @@ def _folder_room(folder: Path, limit_name: str, used_name: str) -> int | None:
         if line.startswith(("inactive_file ", "active_file "))
     )
     return max(0, limit - used + cached)
+
+
+def beyond_memory(n_bytes: int, limit: int | None) -> bool:
+    """Return whether rows of a file are too many to stay in memory with all else there is.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Of the rows.
+    limit : int or None
+        The user's own; None takes half of what the system has left.
+    """
+    if limit is not None and n_bytes > limit:
+        return True
+    room = available_memory()
+    return room is not None and n_bytes > _SHARE_OF_MEMORY * room
 
 
 def require_memory(n_bytes: int, what: str, remedy: str, *, limit: int | None = None) -> None:

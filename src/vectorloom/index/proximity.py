@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import FormatError, VectorloomError
+from vectorloom.index.answer import Ranged
 from vectorloom.index.graph_code import Head, bits_for
 from vectorloom.index.graph_memory import (
     FACTORS,
@@ -25,7 +26,7 @@ from vectorloom.index.graph_memory import (
     least_bytes,
     scratch_folder,
 )
-from vectorloom.index.memory import available_memory, require_memory
+from vectorloom.index.memory import beyond_memory, require_memory
 from vectorloom.index.screen import mix, principal_directions
 from vectorloom.index.store import RowStore
 from vectorloom.io.container import Container
@@ -41,8 +42,6 @@ _ENOUGH = 0.9995
 MOST_KEPT = 512
 KEPT_PER_HIT = 10
 _ALPHA = 1.1
-# Rows of a file that are more than this share of the memory left are read when they are needed.
-_SHARE_OF_MEMORY = 0.5
 
 _ANY = Head()
 
@@ -287,6 +286,37 @@ class ProximityGraph:
             n_jobs,
         )
 
+    def within(
+        self,
+        store: RowStore,
+        queries: NDArray[np.float32],
+        least: NDArray[np.float64],
+        effort: int,
+        reach: float,
+        mask: NDArray[np.uint8] | None,
+        n_matches: int,
+        budget: int,
+        n_jobs: int | None,
+    ) -> tuple[Ranged, NDArray[np.uint8]]:
+        """Return (lims, positions, scores) of rows of these scores, and whether a walk did."""
+        found: tuple[Ranged, NDArray[np.uint8]] = self.core.range(
+            store.rows,
+            store.row_norms,
+            store.metric,
+            self.radius,
+            queries,
+            least,
+            effort,
+            reach,
+            mask,
+            n_matches,
+            budget,
+            store.ids.tie_keys(),
+            self.on_disk,
+            n_jobs,
+        )
+        return found
+
     def calibrate(self, store: RowStore, seed: int, n_jobs: int | None) -> None:
         """Measure what walks find of the true neighbours of some rows that they may not meet."""
         arrays = self.core.arrays()
@@ -342,6 +372,11 @@ class ProximityGraph:
             return known
         self._known[recall, k] = reach = self._reach_for(recall, k)
         return reach
+
+    def reach_for_ranges(self, recall: float) -> float | None:
+        """Return the reach that finds this share of 10 and of 100; None: none did."""
+        few, many = (self.reach_for(recall, k) for k in RANKS)
+        return None if few is None or many is None else max(few, many)
 
     def _reach_for(self, recall: float, k: int) -> float | None:
         # A tenth of what may be missed is left for the error of the measurement.
@@ -416,7 +451,7 @@ class ProximityGraph:
         )
         reaches = file.array("graph.reaches", "<f8", (None,))
         recalls = file.array("graph.recalls", "<f8", (len(reaches), len(RANKS)))
-        on_disk = _beyond_memory(store.values.nbytes, limit)
+        on_disk = beyond_memory(store.values.nbytes, limit)
         n_rows, radius = int(meta["n_rows"]), float(meta["radius"])
         arrays = {
             name: file.arrays["graph." + name]
@@ -467,14 +502,6 @@ def _spare(room: int, n: int, space: Space, degree: int, n_jobs: int | None) -> 
         limit=room,
     )
     return room - least
-
-
-def _beyond_memory(nbytes: int, limit: int | None) -> bool:
-    """Whether a file's rows are too many to stay in memory with all else there is."""
-    if limit is not None and nbytes > limit:
-        return True
-    room = available_memory()
-    return room is not None and nbytes > _SHARE_OF_MEMORY * room
 
 
 def kept_for(k: int) -> int:

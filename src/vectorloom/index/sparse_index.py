@@ -123,7 +123,7 @@ class SparseIndex(RowIndex):
         ids = store.ids.take(positions[positions >= 0])
         return pad_hits(ids, positions, scores, counts, k, "ip")
 
-    def range_search(self, queries: Any, radius: Any, where: Any = None) -> Any:
+    def range_search(self, queries: Any, radius: Any, *args: Any, **kwargs: Any) -> Any:
         """Refused: a sparse index answers the k best."""
         raise ParameterError(
             "range_search is for dense indexes. Search with a large k and keep the scores that "

@@ -55,6 +55,8 @@ class RowStore:
         self.ids: IntIds | StrIds = ids
         self.policy = screen
         self.read_only = False
+        # Rows are a file's that memory may not hold: those to be scored are asked for together.
+        self.on_disk = False
         # First rows that take more than this and are mapped from a file are left there.
         self.most_bytes: int | None = None
         # Searches look for ten of so many rows; None: of all.
@@ -232,6 +234,7 @@ class RowStore:
         # Commit: nothing below fails.
         self.values, self.scales, self.norms = rows.values, rows.scales, norms
         self.live_flags, self._rows, self.read_only = live_flags, view, True
+        self.on_disk = True
         self.ids.commit(kept, n, ascending)
         self.n = self.n_live = n
         self.next_id = next_id
@@ -289,6 +292,7 @@ class RowStore:
             "screen": None,
             "_rows": None,
             "read_only": False,
+            "on_disk": False,
             "most_bytes": None,
         }
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.index.answer import FEW, Found, top
-from vectorloom.index.graph import Walk
+from vectorloom.index.graph_walk import Walk
 from vectorloom.index.proximity import kept_for
 from vectorloom.index.store import RowStore
 from vectorloom.store.segment import Segment
