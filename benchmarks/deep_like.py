@@ -3,10 +3,10 @@
 
     x = (c + B_c z + noise) / |...|,    z ~ N(0, 1) in 32 dimensions,
 
-around 4,096 centres c whose shares fall as 1 / (rank + 10). Centres and directions B_c have variance
-j^-1 along the j-th axis of a random basis, and z falls as j^-1/2 within a group. Of 100,000 such rows the
-local intrinsic dimension (maximum likelihood, 100 neighbours) is 11 at the median and 15 in the mean; for
-deep1B 12 is reported (Li et al., IEEE TKDE 2020, table 4).
+around 4,096 centres c whose shares fall as 1 / (rank + 10). Centres and directions B_c have
+variance j^-1 along the j-th axis of a random basis, and z falls as j^-1/2 within a group. Of
+100,000 such rows the local intrinsic dimension (maximum likelihood, 100 neighbours) is 11 at the
+median and 15 in the mean; for deep1B 12 is reported (Li et al., IEEE TKDE 2020).
 """
 
 from __future__ import annotations

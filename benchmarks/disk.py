@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """More vectors than memory: `python -m benchmarks.disk --rows 10000000`.
 
-Makes 96-dimensional rows (`benchmarks.deep_like`) in a file, builds ``IVF("l2", memory_limit=…)`` from the
-mapped file in a process of its own, saves it, and searches the saved file in another one that begins with
-nothing of it in the page cache. Printed, and written to benchmarks/results/disk-<rows>.json and .md: seconds
-and anonymous memory of the build beside `vl.estimate`, recall@10 of one query a call, pages read a query, and
-queries a second. One thread. A row's share of the limit is that of 4 GiB for ten million.
+Makes 96-dimensional rows (`benchmarks.deep_like`) in a file, builds ``IVF("l2", memory_limit=…)``
+from the mapped file in a process of its own, saves it, and searches the saved file in another one
+that begins with nothing of it in the page cache. Printed, and written to
+benchmarks/results/disk-<rows>.json and .md: seconds and anonymous memory of the build beside
+`vl.estimate`, recall@10 of one query a call, pages read a query, and queries a second. One thread.
+A row's share of the limit is that of 4 GiB for ten million.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def test_filters_keep_recall_and_give_every_match(
         score = x @ queries.mean(axis=0)
         mask = np.argsort(np.argsort(-score if kind == "near" else score)) < share * 6000
     if forced:  # to walk, whatever it costs
-        monkeypatch.setattr("vectorloom.index.graph._NODE", 1e-3)
+        monkeypatch.setattr("vectorloom.index.graph_walk._NODE", 1e-3)
     hits = cosine.search(queries, 10, where=mask, explain=True)
     truth = Exact().fit(x).search(queries, 10, where=mask)
     assert (hits.counts == min(10, mask.sum())).all()
@@ -229,7 +229,7 @@ def test_rows_left_on_disk_give_the_same_answers(
     x, queries = rows_of(1, 4200), rows_of(17, 30)
     index = Graph("l2", exact_below=1).fit(x)
     index.save(tmp_path / "a.vl")
-    monkeypatch.setattr("vectorloom.index.proximity.available_memory", lambda: x.nbytes)
+    monkeypatch.setattr("vectorloom.index.memory.available_memory", lambda: x.nbytes)
     opened = vl.open(tmp_path / "a.vl")
     assert opened._graph.on_disk
     same(opened.search(queries, 10), index.search(queries, 10))

@@ -18,6 +18,7 @@ from vectorloom.index.store import RowStore, refuse_zero
 #: A filter that leaves fewer than one row in so many is answered from a copy of just those rows: to
 # gather rows one by one costs about this many times what it costs to stream them.
 FEW = 16
+_NONE = np.empty(0, np.int64)
 
 #: positions (n_queries, k) padded with -1, scores (n_queries, k) padded with -inf, counts
 Found = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
@@ -227,6 +228,14 @@ def best_first(
     best[:, : order.shape[1]] = np.take_along_axis(positions, order, axis=1)
     values[:, : order.shape[1]] = np.take_along_axis(scores, order, axis=1)
     return best, values, (best >= 0).sum(axis=1)
+
+
+def short_answers(counts: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Return the queries with fewer hits than `least`."""
+    # Among a handful of numbers Python finds the smallest before NumPy has begun.
+    if min(counts.tolist(), default=least) >= least:
+        return _NONE
+    return np.flatnonzero(counts < least)
 
 
 def few_positions(store: RowStore, mask: Mask) -> NDArray[np.int64] | None:

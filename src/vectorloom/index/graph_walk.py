@@ -6,7 +6,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.index.answer import FEW, Found, Ranged, all_within, one_after_another, top
+from vectorloom.index.answer import (
+    FEW,
+    Found,
+    Ranged,
+    all_within,
+    one_after_another,
+    short_answers,
+    top,
+)
 from vectorloom.index.filters import Mask
 from vectorloom.index.proximity import ProximityGraph
 from vectorloom.index.store import RowStore
@@ -75,7 +83,7 @@ class Walk:
         )
         said = "walk" if mask is None else f"walk: {matches:,} rows match"
         plan = [said] * len(queries)
-        short = np.flatnonzero(counts < min(self._k, matches))
+        short = short_answers(counts, min(self._k, matches))
         if len(short):
             positions[short], scores[short], counts[short] = top(
                 store, queries[short], self._k, mask, self._n_jobs

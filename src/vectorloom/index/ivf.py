@@ -134,7 +134,7 @@ class IVF(RowIndex):
     take more: codes are in memory, and a search reads the rows of some 15 to 30 places for 10 hits,
     all at once. The file must then neither change nor go while the index is used, and the index is
     read-only until copied; `save` writes rows from file to file. Without `rerank` the file is read
-    by `fit` alone. An opened file that is larger than the limit, or than half of the memory left, is
+    by `fit` alone. An opened file larger than the limit, or than half of the memory left, is
     searched in the same way. Pages of files do not count: the system drops them when it needs
     them. ``vectorloom.estimate(n, dim, task="ivf")`` tells what is needed.
 

@@ -16,6 +16,7 @@ from vectorloom.index.answer import (
     best_first,
     few_positions,
     joined,
+    short_answers,
     top,
 )
 from vectorloom.index.coded_store import CodedStore
@@ -47,7 +48,7 @@ def probed(
             store, lists.n_listed, queries, (positions, scores, counts), mask, n_jobs
         )
     ways = [""] * len(queries)
-    short = np.flatnonzero(counts < min(k, matches))
+    short = short_answers(counts, min(k, matches))
     if len(short):
         positions[short], scores[short], counts[short] = top(store, queries[short], k, mask, n_jobs)
         for i in short.tolist():

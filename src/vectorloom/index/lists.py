@@ -7,6 +7,7 @@ How far to probe is measured (vectorloom/index/lists_calibration.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,7 @@ class InvertedLists:
         self.centroids = centroids
         self.places = places
         self.calibrations = calibrations
+        self._known: dict[tuple[int, float, int], Probing] = {}
         self.ranging: Ranging | None = None
         self.n_listed = 0 if places is None else len(places[0])
         self.core: _core.Lists | None = None
@@ -131,6 +133,7 @@ class InvertedLists:
         lists.places = places  # for what looks them up; to read them off the codes takes memory
         lists.calibrations, lists.ranging = calibrate(lists, store, seed, n_jobs)
         lists.places = None
+        lists._known = {}
         return lists
 
     @classmethod
@@ -327,6 +330,12 @@ class InvertedLists:
         recall : float
         k : int
         """
+        known = self._known.get((n_probes, recall, k))
+        if known is None:
+            known = self._known[n_probes, recall, k] = self._probing(n_probes, recall, k)
+        return known
+
+    def _probing(self, n_probes: int, recall: float, k: int) -> Probing:
         if not self.calibrations:
             return Probing(n_probes=n_probes)
         fitting = [one for one in self.calibrations if one.k >= k]
@@ -429,7 +438,7 @@ class InvertedLists:
         """Return caution and reach: 1 and 1, a proof, where all lists are probed."""
         if probing.n_probes >= len(self):
             return 1.0, 1.0
-        return min(1.0, _DEVIATIONS / float(np.sqrt(store.dim))), probing.reach
+        return min(1.0, _DEVIATIONS / math.sqrt(store.dim)), probing.reach
 
 
 def grouped(

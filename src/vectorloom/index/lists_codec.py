@@ -98,6 +98,7 @@ class CodecLists(InvertedLists):
         lists.places = (places[0], None)
         lists.calibrations, lists.ranging = calibrate(lists, store, seed, n_jobs)
         lists.places = None
+        lists._known = {}
         return lists
 
     @property

@@ -264,7 +264,7 @@ class RowIndex(Estimator):
                 "Ask for fewer hits or fewer queries at once.",
             )
         positions, scores, counts = find(store, packed, width, masks, n_jobs)
-        full = len(counts) > 0 and counts.min() == k
+        full = min(counts.tolist(), default=0) == k
         ids = store.ids.take(positions.ravel() if full else positions[positions >= 0])
         return pad_hits(ids, positions, scores, counts, k, store.metric)
 
