@@ -18,9 +18,12 @@ class AliasTable {
  public:
   explicit AliasTable(const std::vector<double>& weights);
   std::int32_t draw(Random& random) const {
-    const std::uint32_t slot = random.below(static_cast<std::uint32_t>(slots_.size()));
-    return random.uint32() < slots_[slot].limit ? static_cast<std::int32_t>(slot)
-                                                : slots_[slot].other;
+    const std::uint32_t number = random.below(static_cast<std::uint32_t>(slots_.size()));
+    const Slot slot = slots_[number];
+    // Without a branch: it would go either way.
+    const std::uint32_t own = 0u - static_cast<std::uint32_t>(random.uint32() < slot.limit);
+    const auto other = static_cast<std::uint32_t>(slot.other);
+    return static_cast<std::int32_t>((number & own) | (other & ~own));
   }
 
  private:

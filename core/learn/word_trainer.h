@@ -104,6 +104,7 @@ class WordTrainer {
   float* in_;
   float* out_;
   float* texts_;
+  std::size_t ahead_;
   std::int64_t lanes_;  // pieces of a step
   std::int64_t steps_an_epoch_;
   std::size_t stride_;
