@@ -126,7 +126,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     """Read JSON lines, packed or not."""
     packed = path.with_suffix(path.suffix + ".xz")
     raw = lzma.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes()
-    return [json.loads(line) for line in raw.decode().splitlines() if line]
+    return [json.loads(line) for line in raw.decode().split("\n") if line]
 
 
 def retrieval(make: Callable[[], Any], folder: Path) -> tuple[float, float]:
