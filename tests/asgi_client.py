@@ -46,6 +46,7 @@ class Client:
         args=None,
         query=b"",
         once=None,
+        origin=None,
     ):
         data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         headers = [(b"host", self.host.encode())]
@@ -55,6 +56,8 @@ class Client:
             headers.append((b"authorization", f"Bearer {self.key}".encode()))
         if accept:
             headers.append((b"accept", accept.encode()))
+        if origin:
+            headers.append((b"origin", origin.encode()))
         if once:
             headers.append((b"idempotency-key", once.encode()))
         if args is not None:

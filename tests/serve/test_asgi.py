@@ -179,6 +179,16 @@ def test_without_keys_a_page_under_another_name_is_refused(filled):
         assert "only to localhost" in answer["error"]["message"]
 
 
+def test_without_keys_a_page_of_another_origin_begins_nothing(filled):
+    begin = {"method": "POST", "path": C + "/optimize", "kind": None}
+    for origin in ("https://evil.example", "null", "http://localhost:3000", "http://localhost"):
+        assert filled(**begin, origin=origin)[0] == 403, origin
+    assert filled("GET", "/v1/operations")[1] == {"operations": []}
+    assert filled(**begin, origin="http://localhost:8400")[0] == 202
+    assert filled(**begin)[0] == 202
+    assert filled(**begin | {"kind": "text/plain"})[0] == 415
+
+
 def test_keys_open_what_they_are_for(tmp_path):
     file = tmp_path / "keys"
     home = tmp_path / "home"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 
 import numpy as np
@@ -183,3 +184,37 @@ def test_a_full_disk_is_told_and_nothing_is_begun(ask, monkeypatch):
     assert (status, answer["error"]["status"]) == (507, 507)
     assert ask("GET", "/v1/operations")[1] == {"operations": []}
     assert json.dumps(answer).count("disk") == 0
+
+
+def test_a_disk_that_fills_up_is_507_and_serves_on(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a small file system here")
+    app = make_app(disk, "localhost", None)
+    try:
+        ask = Client(app)
+        ask("PUT", C, {"dim": 16})
+        rows = np.random.default_rng(0).standard_normal((500, 16)).tolist()
+        seen = []
+        for i in range(200):
+            ids = list(range(500 * i, 500 * i + 500))
+            reply = ask.ask("POST", C + "/points", {"ids": ids, "vectors": rows}, once=f"{i}")
+            seen.append(reply.status)
+            if reply.status != 200:
+                break
+        assert set(seen[:-1]) == {200}
+        assert (seen[-1], reply.json()["error"]["kind"]) == (507, "CapacityError")
+        status, answer = ask("POST", C + "/points/count")
+        # The last one is there if its answer alone found no room.
+        assert (status, answer["points"] // 500) in ((200, len(seen) - 1), (200, len(seen)))
+        assert ask("POST", C + "/search", {"vector": rows[0], "k": 1})[0] == 200
+        for path in ("/snapshots", "/optimize"):
+            status, answer = ask("POST", C + path, once=path)
+            assert status in (202, 507), answer
+        assert ask("GET", "/readyz")[0] == 200
+        assert ask("GET", "/v1/operations")[0] == 200
+    finally:
+        app.close()
+        subprocess.run(["umount", "-l", str(disk)], check=False, capture_output=True)

@@ -181,6 +181,11 @@ class App:
                     "this server has no API keys and answers only to localhost; start it with "
                     "--api-key-file to be reached under other names.",
                 )  # fmt: skip
+            # A page from elsewhere may send a request without a body to localhost, unasked.
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            if origin and origin.partition("://")[2] != host:
+                raise Refusal(403, "Forbidden", "this server has no API keys and takes no requests "
+                                                "from pages of other origins.")  # fmt: skip
             return Grant(True, None), ""
         given = headers.get(b"authorization", b"").decode("latin-1")
         scheme, _, key = given.partition(" ")
@@ -211,10 +216,10 @@ class App:
         kind = kind.strip().lower()
         length = headers.get(b"content-length", b"")
         none_comes = not kind and length in (b"", b"0") and b"transfer-encoding" not in headers
-        if route.method not in ("POST", "PUT") or none_comes:
-            kind = ""
+        takes = route.method in ("POST", "PUT") and not none_comes
+        kind = kind if takes else ""
         allowed = (JSON, NPY, ARROW) if route.vectors else (JSON,)
-        if (kind and kind not in allowed) or (not kind and not none_comes and route.schema):
+        if takes and kind not in allowed:
             raise Refusal(
                 415, "UnsupportedMediaType",
                 f"send {' or '.join(allowed)}, and say so in content-type.",
