@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.latent_semantic import LatentSemantic
     from vectorloom.learn.topics.top2vec import Top2Vec
     from vectorloom.learn.words.bit_cipher import BitCipher
+    from vectorloom.learn.words.entity_vectors import EntityVectors
     from vectorloom.learn.words.fasttext import FastText
     from vectorloom.learn.words.few_shot import FewShot
     from vectorloom.learn.words.glove import GloVe
@@ -35,6 +36,7 @@ _LAZY = {
     "Corpus": "vectorloom.learn.corpus",
     "encode": "vectorloom.learn.encode",
     "EncodedCorpus": "vectorloom.learn.corpus",
+    "EntityVectors": "vectorloom.learn.words.entity_vectors",
     "FastText": "vectorloom.learn.words.fasttext",
     "FewShot": "vectorloom.learn.words.few_shot",
     "GloVe": "vectorloom.learn.words.glove",
@@ -55,6 +57,7 @@ _LAZY = {
 # Kind of file -> the public name whose module reads it, in its `load_container`.
 _KINDS = {
     "learn.bit_cipher": "BitCipher",
+    "learn.entity_vectors": "EntityVectors",
     "learn.fasttext": "FastText",
     "learn.glove": "GloVe",
     "learn.keyed_vectors": "KeyedVectors",
@@ -74,6 +77,7 @@ __all__ = [
     "BitCipher",
     "Corpus",
     "EncodedCorpus",
+    "EntityVectors",
     "FastText",
     "FewShot",
     "GloVe",
