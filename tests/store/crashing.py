@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills a writer again and again and looks at what it left; run by test_faults.py in a process.
 
-    python crashing.py FOLDER KILLS SEED
+    python crashing.py FOLDER KILLS SEED [kinds]
+
+With ``kinds`` each point has a sparse vector and several vectors beside its dense one.
 
 A child writes, deletes, seals, merges, indexes and takes snapshots, and tells each change before it
 begins and after it returned; it is killed at a random moment. What the folder then holds must be
@@ -25,12 +27,48 @@ import numpy as np
 import vectorloom as vl
 from vectorloom.store import segment, upkeep, verify
 
-DIM, IDS = 16, 400
+DIM, IDS, TERMS = 16, 400, 30
+KINDS = len(sys.argv) > 4 and sys.argv[4] == "kinds"
+SHAPE = {"dim": DIM}
+if KINDS:
+    SHAPE = {
+        "fields": {
+            "dense": DIM,
+            "sparse": {"kind": "sparse", "dim": TERMS},
+            "multi": {"kind": "multi", "dim": 4},
+        }
+    }
 
 
 def vector(id_, version):
     rng = np.random.default_rng([id_, version])
     return rng.standard_normal(DIM).astype(np.float32)
+
+
+def more(id_, version):
+    """The sparse vector and the several vectors of a point."""
+    rng = np.random.default_rng([id_, version, 1])
+    weights = np.where(rng.random(TERMS) < 0.2, rng.random(TERMS), 0).astype(np.float32)
+    return weights, rng.standard_normal((rng.integers(1, 4), 4)).astype(np.float32)
+
+
+def vectors(ids, version):
+    dense = np.array([vector(i, version) for i in ids])
+    if not KINDS:
+        return dense
+    weights, several = zip(*(more(i, version) for i in ids), strict=True)
+    return {"dense": dense, "sparse": np.array(weights), "multi": list(several)}
+
+
+def assert_vectors(points, state):
+    own = points.vectors
+    for place, id_ in enumerate(points.ids.tolist()):
+        dense = own["dense"] if KINDS else own
+        np.testing.assert_array_equal(dense[place], vector(id_, state[id_]))
+        if KINDS:
+            weights, several = more(id_, state[id_])
+            np.testing.assert_array_equal(own["sparse"][[place]].toarray()[0], weights)
+            np.testing.assert_array_equal(own["multi"][place], several)
 
 
 def change(c, rng, version):
@@ -39,7 +77,7 @@ def change(c, rng, version):
     if kind in ("upsert", "bulk"):
         ids = rng.sample(range(IDS), rng.randint(1, 30) if kind == "upsert" else 300)
         yield ["upsert", version, ids]
-        c.upsert(ids, np.array([vector(i, version) for i in ids]), [{"v": version}] * len(ids))
+        c.upsert(ids, vectors(ids, version), [{"v": version}] * len(ids))
     elif kind == "delete":
         ids = rng.sample(range(IDS), 20)
         yield ["delete", version, ids]
@@ -64,7 +102,7 @@ def child(folder, seed, version, pipe):
     upkeep.SEAL_ROWS = 256
     segment.GRAPH_MIN_ROWS = 256
     rng = random.Random(seed)
-    c = vl.collection(folder, DIM, index=["v"], n_jobs=1)
+    c = vl.collection(folder, **SHAPE, index=["v"], n_jobs=1)
     os.write(pipe, b'"open"\n')
     while True:
         version += 1
@@ -101,13 +139,19 @@ def held(folder, read_only=False):
         points = c.get(range(IDS), missing="ignore")
         assert c.info()["lost"] == []
         state = {i: p["v"] for i, p, _ in points}
-        for id_, own in zip(points.ids.tolist(), points.vectors, strict=True):
-            np.testing.assert_array_equal(own, vector(id_, state[id_]))
+        assert_vectors(points, state)
         assert len(c) == len(state)
         some = list(state.items())[:3]
         for id_, version in some:
             hits = c.search(vector(id_, version), k=1, where={"v": version}, exact=True)
             assert hits.ids[0, 0] == id_
+            if KINDS:
+                weights, several = more(id_, version)
+                hits = c.search(several, k=1, where={"v": version}, field="multi")
+                assert hits.ids[0, 0] == id_
+                if weights.any():
+                    hits = c.search(weights, k=IDS, where={"v": version}, field="sparse")
+                    assert id_ in hits.ids[0]
     return state, opened
 
 
@@ -145,7 +189,7 @@ def one_round(folder, state, seed, version, rng):
 def main():
     folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     rng = random.Random(seed)
-    vl.collection(folder, DIM, index=["v"]).close()
+    vl.collection(folder, **SHAPE, index=["v"]).close()
     state, version, slowest, where = {}, 0, 0.0, {}
     for turn in range(kills):
         state, version, under_way, opened = one_round(folder, state, seed + turn, version, rng)

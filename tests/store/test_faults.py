@@ -55,10 +55,10 @@ def flip(file: Path, at: int):
 # ---- kill -9 -------------------------------------------------------------------------------------
 
 
-def killed(tmp_path, kills, seed):
+def killed(tmp_path, kills, seed, *kinds):
     script = Path(__file__).with_name("crashing.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "c"), str(kills), str(seed)],
+        [sys.executable, str(script), str(tmp_path / "c"), str(kills), str(seed), *kinds],
         capture_output=True,
         text=True,
         check=False,
@@ -74,6 +74,11 @@ def killed(tmp_path, kills, seed):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills children that it forks")
 def test_a_killed_writer_leaves_every_write_whole(tmp_path):
     assert killed(tmp_path, 20, 11)["kills"] == 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills children that it forks")
+def test_a_killed_writer_of_fields_of_all_kinds_leaves_every_write_whole(tmp_path):
+    assert killed(tmp_path, 15, 5, "kinds")["kills"] == 15
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from vectorloom.serve.calls import ARROW, NPY, Call
 from vectorloom.serve.schemas import MAX_HITS, MAX_K, MAX_POINTS, MAX_QUERIES
 from vectorloom.serve.taking import listed, share, texts, truth, where, whole, word
 from vectorloom.store import Collection, PointHits, Points
+from vectorloom.store.points import plain_rows
 from vectorloom.vectors import as_ids
 
 _QUERIES = ("vector", "vectors", "text", "texts")
@@ -103,7 +104,8 @@ def search(call: Call) -> Any:
     recall, exact = share(body, "recall"), truth(body, "exact", False)
     payloads, explain = truth(body, "payloads", True), truth(body, "explain", False)
     call.notes.update(collection=call.name, field=field.name, queries=n, k=k)
-    asked = call.service.recall.begin(found, place) if by != "words" and not exact else None
+    approximate = by != "words" and not exact and field.kind == "dense"
+    asked = call.service.recall.begin(found, place) if approximate else None
     hits = found.search(
         queries, k, where(body), field.name if by != "words" else None, by=by,
         recall=recall, exact=exact, payloads=payloads, explain=True,
@@ -225,9 +227,9 @@ def _rows(points: Points) -> list[dict[str, Any]]:
     rows = [{"id": id_, "payload": payload, "text": text} for id_, payload, text in points]
     if isinstance(points.vectors, dict):
         for name, values in points.vectors.items():
-            for row, vector in zip(rows, values.tolist(), strict=True):
+            for row, vector in zip(rows, plain_rows(values), strict=True):
                 row.setdefault("vectors", {})[name] = vector
     elif points.vectors is not None:
-        for row, vector in zip(rows, points.vectors.tolist(), strict=True):
+        for row, vector in zip(rows, plain_rows(points.vectors), strict=True):
             row["vector"] = vector
     return rows

@@ -5,31 +5,25 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count
-from vectorloom.index.effort import checked_effort
 from vectorloom.progress import progress
 from vectorloom.store import moving, reading, snapshots, upkeep, writing
+from vectorloom.store.asking import Asking
 from vectorloom.store.encoder import Encoder
 from vectorloom.store.engine import Engine
-from vectorloom.store.points import PointHits, Points, checked_ids, packed_payloads
-from vectorloom.store.schema import Schema
-from vectorloom.store.view import Effort
-from vectorloom.store.words import Words
+from vectorloom.store.points import checked_ids, packed_payloads
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Collection:
+class Collection(Asking):
     """Points (id, vectors, payload, text) in a folder; made by `vectorloom.collection`.
 
     One object writes, any number read, in this process and others; all methods may be called from
@@ -65,86 +59,13 @@ class Collection:
         n_jobs: int | None,
         memory_limit: int | None,
     ) -> None:
-        self._engine = engine
-        self._encoders = encoders
-        self._n_jobs = n_jobs
+        super().__init__(engine, encoders, n_jobs)
         self._memory_limit = memory_limit
-        self._words = Words(engine, n_jobs)
         self._keeper: upkeep.Keeper | None = None
         if not engine.read_only:
             self._keeper = upkeep.Keeper(engine, n_jobs, memory_limit)
             self._keeper.start()
         self._finalizer = weakref.finalize(self, _shut, engine, self._keeper)
-
-    # ---- what it is ----------------------------------------------------------------------------
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        return self._engine.folder
-
-    @property
-    def schema(self) -> Schema:
-        """Vector fields and declared payload fields."""
-        return self._engine.schema
-
-    @property
-    def read_only(self) -> bool:
-        """Whether this object may only read."""
-        return self._engine.read_only
-
-    def __len__(self) -> int:
-        return self._engine.current().n_points
-
-    def __contains__(self, id_: object) -> bool:
-        return not isinstance(id_, bool | float) and len(self.get([id_], missing="ignore")) == 1
-
-    def __repr__(self) -> str:
-        if self._engine.closed:
-            return f"Collection({str(self.path)!r}, closed)"
-        fields = ", ".join(f"{f.name}: {f.dim} {f.metric}" for f in self.schema.fields)
-        mode = ", read-only" if self.read_only else ""
-        return f"Collection({str(self.path)!r}, {len(self):,} points, {fields}{mode})"
-
-    def info(self) -> dict[str, Any]:
-        """Return what the collection holds and how far its upkeep is, as plain data.
-
-        Returns
-        -------
-        dict
-            ``points``, ``fields``, ``index``, ``fresh_rows`` (in SQLite), ``segments`` (rows, live
-            rows, whether each has a graph, damaged blocks), ``bytes`` (of the folder), ``lost``
-            (segments that cannot be opened), ``upkeep_error``.
-        """
-        view = self._engine.current()
-        engine = self._engine
-        with engine.lock:
-            segments = [
-                {
-                    "number": part.segment.record.number,
-                    "field": engine.schema.fields[place].name,
-                    "rows": len(part.segment),
-                    "live": part.n_live,
-                    "graph": part.segment.graph is not None,
-                    "damaged_blocks": sorted(part.segment.damaged),
-                }
-                for place, parts in enumerate(view.fields)
-                for part in parts
-                if part.segment is not None
-            ]
-            lost = list(engine.loader.lost.values())
-        fresh = [len(p.rows) for p in view.fields[0] if p.segment is None]
-        return {
-            "path": str(self.path),
-            "points": view.n_points,
-            "fields": [field.to_dict() for field in self.schema.fields],
-            "index": list(self.schema.index),
-            "fresh_rows": sum(fresh),
-            "segments": segments,
-            "bytes": sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
-            "lost": lost,
-            "upkeep_error": None if self._keeper is None else self._keeper.last_error,
-        }
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -162,7 +83,9 @@ class Collection:
         ids : array-like of shape (n,), int64 or str
             Unique; of one type for the whole collection.
         vectors : array-like of shape (n, dim), or dict of field to such, default=None
-            None encodes `texts` with the encoder of each field.
+            Of a sparse field: a scipy matrix (n, dim), or a list of ``{"indices": …, "values":
+            …}``; of one of several vectors a point: a list of matrices, or (values, offsets). None
+            encodes `texts` with the encoder of each field.
         payloads : list of mapping or None, default=None
             What JSON holds; dates and times become ISO text (with an offset: UTC).
         texts : list of str or None, default=None
@@ -284,178 +207,6 @@ class Collection:
             self._engine, Path(source), ids, vectors, text, batch, resume, quiet, self._wrote
         )
 
-    # ---- reading -------------------------------------------------------------------------------
-
-    def search(
-        self,
-        query: Any,
-        k: int = 10,
-        where: Mapping[str, Any] | None = None,
-        field: str | None = None,
-        *,
-        by: str | None = None,
-        recall: float | None = None,
-        ef: int | None = None,
-        exact: bool = False,
-        payloads: bool = True,
-        explain: bool = False,
-    ) -> PointHits:
-        """Return the k nearest points of each query.
-
-        Parameters
-        ----------
-        query : array-like of shape (dim,) or (n_queries, dim), or str, or list of str
-            Text is encoded with the encoder of the field; without one its words are looked for in
-            the stored texts.
-        k : int, default=10
-        where : mapping, default=None
-            Filter, such as ``{"year": {"$gte": 1990}}``; see the guide.
-        field : str, default=None
-            Which vectors; None takes the first field.
-        by : {"vectors", "words"}, default=None
-            ``"words"`` ranks stored texts by BM25 (`vectorloom.index.BM25`), whether or not there
-            is an encoder.
-        recall : float, default=None
-            Share of the true nearest to find, as measured when a segment's graph was built; None
-            is 0.95, 1.0 looks at all points.
-        ef : int, default=None
-            In place of `recall`: nodes that a walk keeps.
-        exact : bool, default=False
-            Look at all points.
-        payloads : bool, default=True
-            Fetch payloads and texts of the hits.
-        explain : bool, default=False
-            Say in ``hits.plan`` how each query was answered.
-
-        Returns
-        -------
-        PointHits
-            ``ids, scores = hits``; ``hits.payloads[i]`` belongs to query i. Always min(k, matches)
-            hits, best first, ties by id.
-
-        Raises
-        ------
-        ParameterError, ShapeError
-            A query of another dimension, not finite, or zero under cosine; a filter that cannot be
-            read; a field without an encoder that is to be asked by text.
-
-        Notes
-        -----
-        The index of words is made in memory at the first search by words, at about 100 MB of text
-        a second, and follows the commits after it. Its hits share a word with the query, so that
-        there may be fewer than k.
-        """
-        engine = self._engine
-        engine.current()
-        k = check_count("k", k)
-        ef, wanted = checked_effort("ef", ef, recall)
-        place = self.schema.place(field)
-        texts = [query] if isinstance(query, str) else query if _is_texts(query) else None
-        if by is not None:
-            check_choice("by", by, ("vectors", "words"))
-        if by == "words" or (texts is not None and by is None and place not in self._encoders):
-            if texts is None:
-                raise ParameterError("by='words' takes text, or a list of texts, as the query.")
-            if field is not None and by is None:
-                self._encoder(place)  # says that there is none
-            hits, plan = self._words.search(texts, k, where, payloads)
-            return hits.explained([plan] * len(texts)) if explain else hits  # type: ignore[return-value]
-        if texts is not None:
-            query = self._encoder(place).encode(texts)
-        queries = reading.packed_queries(self.schema.fields[place], query)
-        effort = Effort(wanted, ef, exact or wanted == 1.0, self._n_jobs)
-        hits, plan = reading.search(engine, place, queries, k, where, effort, payloads)
-        if explain:
-            return hits.explained([plan] * len(queries))  # type: ignore[return-value]
-        return hits
-
-    def get(self, ids: Any, *, missing: str = "raise", vectors: bool = True) -> Points:
-        """Return points by id.
-
-        Parameters
-        ----------
-        ids : list of int64 or str
-        missing : {"raise", "ignore"}, default="raise"
-        vectors : bool, default=True
-
-        Returns
-        -------
-        Points
-            In the order asked, each id once.
-
-        Raises
-        ------
-        ParameterError
-            An id that is not there.
-        FormatError
-            A vector lies in a damaged block.
-        """
-        check_choice("missing", missing, ("ignore", "raise"))
-        return reading.get(self._engine, ids, missing, vectors)
-
-    def count(self, where: Mapping[str, Any] | None = None) -> int:
-        """Return how many points there are, or how many a filter leaves.
-
-        Parameters
-        ----------
-        where : mapping, default=None
-
-        Returns
-        -------
-        int
-        """
-        return reading.count(self._engine, where)
-
-    def scroll(
-        self,
-        where: Mapping[str, Any] | None = None,
-        *,
-        batch: int = 1000,
-        vectors: bool = False,
-        after: Any = None,
-    ) -> Iterator[Points]:
-        """Yield all points that a filter leaves, in the order of their ids.
-
-        Parameters
-        ----------
-        where : mapping, default=None
-        batch : int, default=1000
-            Points of a page.
-        vectors : bool, default=False
-        after : id, default=None
-            Go on behind this id.
-
-        Yields
-        ------
-        Points
-            Each page is of one commit; later pages see later writes, and no id comes twice.
-        """
-        check_count("batch", batch)
-        return reading.scroll(self._engine, where, batch, vectors, after)
-
-    def export(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        where: Mapping[str, Any] | None = None,
-        quiet: bool | None = None,
-    ) -> int:
-        """Write points to a Parquet or Arrow file, which `import_` and `vectorloom.read` read.
-
-        Parameters
-        ----------
-        path : path-like
-            ``.parquet``, or ``.arrow`` / ``.feather`` for Arrow IPC.
-        where : mapping, default=None
-        quiet : bool, default=None
-
-        Returns
-        -------
-        int
-            Points written: columns ``id``, one of vectors a field, ``payload`` (JSON), ``text``.
-        """
-        return moving.export_file(self._engine, Path(path), where, quiet)
-
     # ---- upkeep --------------------------------------------------------------------------------
 
     def optimize(self, quiet: bool | None = None) -> None:
@@ -521,32 +272,12 @@ class Collection:
         self._engine.require_writable()
         return self._engine.current()
 
+    def _upkeep_error(self) -> str | None:
+        return None if self._keeper is None else self._keeper.last_error
+
     def _wrote(self) -> None:
         if self._keeper is not None:
             self._keeper.wrote()
-
-    def _encoder(self, place: int) -> Encoder:
-        found = self._encoders.get(place)
-        if found is None:
-            raise ParameterError(
-                f"text was given and the field {self.schema.fields[place].name!r} has no encoder "
-                "here. Open the collection with encoder=…, or pass vectors."
-            )
-        return found
-
-    def _encoded(self, texts: Any) -> dict[str, NDArray[np.float32]]:
-        if texts is None or any(text is None for text in texts):
-            raise ParameterError(
-                "vectors must be given, or a text for each point and an encoder that makes them."
-            )
-        return {
-            field.name: self._encoder(place).encode(texts, field.dim)
-            for place, field in enumerate(self.schema.fields)
-        }
-
-
-def _is_texts(query: Any) -> bool:
-    return isinstance(query, list | tuple) and len(query) > 0 and isinstance(query[0], str)
 
 
 def _shut(engine: Engine, keeper: upkeep.Keeper | None) -> None:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from vectorloom.errors import CapacityError, FormatError, InternalError
 from vectorloom.store.filter_sql import define_functions, json_path
-from vectorloom.store.schema import FORMAT_VERSION, Schema
+from vectorloom.store.schema import FORMAT_VERSIONS, Schema
 
 NAME = "collection.db"
 
@@ -77,7 +77,7 @@ def create(path: Path, schema: Schema) -> None:
                     _add_column(db, path_of_field, column)
                 db.execute(
                     "INSERT INTO state VALUES (1, ?, ?, 0, 0, 0, NULL)",
-                    (FORMAT_VERSION, schema.to_json()),
+                    (schema.format_version, schema.to_json()),
                 )
         finally:
             db.close()
@@ -164,10 +164,10 @@ def _check_format(db: sqlite3.Connection, path: Path) -> None:
         raise FormatError(
             f"{path}: is an SQLite file of something else than a collection."
         ) from None
-    if found != FORMAT_VERSION:
+    if found not in FORMAT_VERSIONS:
         raise FormatError(
-            f"{path}: has format version {found}; this vectorloom reads version {FORMAT_VERSION}. "
-            "Upgrade vectorloom to open it."
+            f"{path}: has format version {found}; this vectorloom reads up to "
+            f"{FORMAT_VERSIONS[-1]}. Upgrade vectorloom to open it."
         )
 
 

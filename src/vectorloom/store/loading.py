@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError
-from vectorloom.index.encoding import STORED, Encoded
 from vectorloom.store.database import State, read_state
-from vectorloom.store.rows import FreshRows, norms_of
-from vectorloom.store.schema import FieldSchema, Schema
+from vectorloom.store.rows import FreshRows
+from vectorloom.store.schema import Schema
 from vectorloom.store.segment import Segment
 from vectorloom.store.segment_file import SegmentRecord
+from vectorloom.store.stored import of_blobs
 from vectorloom.store.view import Part, View
 
 log = logging.getLogger("vectorloom.store")
@@ -141,10 +141,13 @@ class Loader:
         ]
         living = self._fresh_living[place]
         if len(living.rows):
-            store = self.fresh[place].store()
+            fresh = self.fresh[place]
             all_live = living.n_points == len(living.rows)
             live = None if all_live else living.live
-            parts.append(Part(store, living.rows, live, living.n_points, living.n_points, None))
+            n = living.n_points
+            parts.append(
+                Part(fresh.store(), fresh.held, living.rows, live, n, n, None, fresh.lists)
+            )
         return tuple(parts)
 
     def _follow_segments(self, db: sqlite3.Connection, state: State, lose_missing: bool) -> None:
@@ -179,7 +182,7 @@ class Loader:
         )  # fmt: skip
 
     def _follow_fresh(self, db: sqlite3.Connection, state: State) -> None:
-        for place, field in enumerate(self.schema.fields):
+        for place in range(len(self.schema.fields)):
             first = db.execute("SELECT min(first) FROM fresh WHERE field = ?", (place,)).fetchone()[
                 0
             ]
@@ -193,7 +196,7 @@ class Loader:
                 "ORDER BY first",
                 (place, last),
             ).fetchall():
-                self._append(db, held, field, *batch)
+                self._append(db, held, *batch)
             known = self._fresh_living[place]
             self._fresh_living[place] = _carried(known, held.rows)
 
@@ -201,25 +204,18 @@ class Loader:
         self,
         db: sqlite3.Connection,
         held: FreshRows,
-        field: FieldSchema,
         first: int,
         n: int,
         vectors: bytes,
         scales: bytes | None,
     ) -> None:
-        stored: np.dtype[Any] = STORED[field.dtype]
-        if len(vectors) != n * field.row_bytes:
+        try:
+            more = of_blobs(held.schema, n, vectors, scales)
+        except FormatError as error:
             raise FormatError(
-                f"{self.folder}: the batch at row {first} has {len(vectors)} bytes of vectors; "
-                f"{n * field.row_bytes} are expected. Restore a snapshot."
-            )
-        values = np.frombuffer(vectors, stored).reshape(n, field.dim)
-        factors = None if scales is None else np.frombuffer(scales, "<f4")
-        rows = np.arange(first, first + n)
-        ids = _ids_of(db, first, n)
-        held.append(
-            rows, ids, Encoded(values, factors, field.dim), norms_of(field, values, factors)
-        )
+                f"{self.folder}: the batch at row {first} has {error}. Restore a snapshot."
+            ) from None
+        held.append(np.arange(first, first + n), _ids_of(db, first, n), more)
 
 
 def _ids_of(db: sqlite3.Connection, first: int, n: int) -> NDArray[Any]:
@@ -253,4 +249,7 @@ def _part(segment: Segment, living: _Living) -> Part:
     else:
         live = living.live * ~bad
         n_live = int(np.count_nonzero(live))
-    return Part(segment.store, segment.rows, live, n_live, living.n_points, segment)
+    return Part(
+        segment.store, segment.held, segment.rows, live, n_live, living.n_points, segment,
+        segment.lists,
+    )  # fmt: skip

@@ -6,19 +6,21 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vectorloom.errors import ParameterError
+from vectorloom.index.token_vectors import run_offsets
 from vectorloom.io import read
 from vectorloom.progress import progress
 from vectorloom.store.database import connect, read_state, translated
 from vectorloom.store.engine import Engine
 from vectorloom.store.points import Points
 from vectorloom.store.reading import Where, compiled, points_of
+from vectorloom.store.schema import FieldSchema
 from vectorloom.store.view import View
 from vectorloom.store.writing import checked_batch, store_batch
 
@@ -39,9 +41,9 @@ def import_file(
 ) -> int:
     """Upsert the rows of a file, a commit a batch; see `Collection.import_`."""
     found = read(source, ids=ids, vectors=vectors)
-    if len(engine.schema.fields) > 1:
+    if len(engine.schema.fields) > 1 or engine.schema.fields[0].kind != "dense":
         raise ParameterError(
-            "import_ fills collections of one vector field; upsert the batches of this one."
+            "import_ fills collections of one dense vector field; upsert the batches of this one."
         )
     about = source.stat()
     key = json.dumps([str(source.resolve()), about.st_size, about.st_mtime_ns, ids, vectors, text])
@@ -106,10 +108,7 @@ def export_file(engine: Engine, path: Path, where: Where, quiet: bool | None) ->
     written = 0
     with _pages(engine, where) as (total, id_type, pages):
         kind = pa.large_string() if id_type == "str" else pa.int64()
-        fields = [
-            pa.field(field.name, pa.list_(pa.float32(), field.dim))
-            for field in engine.schema.fields
-        ]
+        fields = [pa.field(field.name, _column_type(field)) for field in engine.schema.fields]
         own = [pa.field("id", kind), *fields]
         schema = pa.schema([*own, pa.field(PAYLOAD, pa.string()), pa.field(TEXT, pa.string())])
         make = pq.ParquetWriter if path.suffix == ".parquet" else pa.ipc.new_file
@@ -119,7 +118,7 @@ def export_file(engine: Engine, path: Path, where: Where, quiet: bool | None) ->
                 make(str(temporary), schema) as writer,
             ):
                 for points in pages:
-                    writer.write_table(_table(points, schema))
+                    writer.write_table(_table(points, engine.schema.fields, schema))
                     written += len(points)
                     bar.advance(len(points))
             temporary.replace(path)
@@ -129,19 +128,43 @@ def export_file(engine: Engine, path: Path, where: Where, quiet: bool | None) ->
     return written
 
 
-def _table(points: Points, schema: Any) -> Any:
+def _column_type(field: FieldSchema) -> Any:
+    import pyarrow as pa
+
+    if field.kind == "sparse":
+        return pa.list_(pa.struct([("term", pa.int32()), ("weight", pa.float32())]))
+    row = pa.list_(pa.float32(), field.dim)
+    return row if field.kind == "dense" else pa.list_(row)
+
+
+def _table(points: Points, fields: Sequence[FieldSchema], schema: Any) -> Any:
     import pyarrow as pa
 
     vectors = points.vectors
-    named = vectors if isinstance(vectors, dict) else {schema.names[1]: vectors}
+    named = vectors if isinstance(vectors, dict) else {fields[0].name: vectors}
     columns = [pa.array(points.ids, schema.types[0])]
-    for array in named.values():
-        assert array is not None  # asked for
-        flat = pa.array(np.ascontiguousarray(array).reshape(-1))
-        columns.append(pa.FixedSizeListArray.from_arrays(flat, array.shape[1]))
+    columns += [_column(field, named[field.name]) for field in fields]
     packed = [None if p is None else json.dumps(p, ensure_ascii=False) for p in points.payloads]
     columns += [pa.array(packed, pa.string()), pa.array(points.texts, pa.string())]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _column(field: FieldSchema, rows: Any) -> Any:
+    import pyarrow as pa
+
+    if field.kind == "sparse":
+        pairs = pa.StructArray.from_arrays(
+            [pa.array(rows.indices, pa.int32()), pa.array(rows.data, pa.float32())],
+            ["term", "weight"],
+        )
+        return pa.ListArray.from_arrays(pa.array(rows.indptr, pa.int32()), pairs)
+    values = np.concatenate(rows) if field.kind == "multi" and rows else rows
+    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+    vectors = pa.FixedSizeListArray.from_arrays(flat, field.dim)
+    if field.kind == "dense":
+        return vectors
+    starts = run_offsets(np.array([len(row) for row in rows], np.int64))
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), vectors)
 
 
 @contextlib.contextmanager

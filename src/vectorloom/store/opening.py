@@ -50,8 +50,11 @@ def collection(
     dtype : {"float32", "float16", "int8"}, default=None
         How vectors are stored: 4, 2 or 1 bytes a dimension; answers are scored by the stored
         (rounded) vectors. None is ``"float32"`` for a new collection.
-    fields : dict of str to {"dim", "metric", "dtype"}, default=None
-        In place of `dim`: several fields of vectors by name. Every point has a vector in each.
+    fields : dict of str to {"dim", "kind", "metric", "dtype"}, default=None
+        In place of `dim`: several fields of vectors by name. Every point has something in each.
+        ``kind`` is ``"dense"`` unless given; ``"sparse"`` holds weights of `dim` terms, not
+        negative, compared by the inner product; ``"multi"`` holds several vectors a point, compared
+        by MaxSim of cosines (or inner products).
     encoder : object, callable, Encoder, or dict of field to such, default=None
         Turns texts into vectors. The first one is recorded (name, revision, dimension,
         normalisation, and its vectors of a few texts); another one is refused from then on.
@@ -163,6 +166,11 @@ def _encoders(engine: Engine, encoder: Any) -> dict[int, Encoder]:
     for name, model in by_name.items():
         place = engine.schema.place(name)
         field = engine.schema.fields[place]
+        if field.kind != "dense":
+            raise ParameterError(
+                f"the field {name!r} is {field.kind}; encoders are for dense fields. Pass its "
+                "vectors to upsert and search."
+            )
         made = as_encoder(model)
         offered = made.record(None if field.encoder is not None else field.dim)
         if field.encoder is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vectorloom.store.collection import Collection
 from vectorloom.store.engine import Engine, MovedOnError
 from vectorloom.store.reading import compiled, packed_queries
-from vectorloom.store.view import Answer, Effort, View, search_parts
+from vectorloom.store.view import Answer, Effort, Queries, View, search_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +26,14 @@ class Question:
 
     Attributes
     ----------
-    query : ndarray of shape (1, dim), float32
+    query : ndarray of shape (1, dim), float32, or as the kind of the field takes it
     k : int
     matches : int
         Points that the filter leaves.
     total : int
     """
 
-    query: NDArray[np.float32]
+    query: Queries
     k: int
     matches: int
     total: int

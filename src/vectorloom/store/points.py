@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ class Points:
     texts : list of str or None
     vectors : ndarray of shape (n, dim), float32, or dict of field to such, or None
         A dict where the collection has several fields; None where they were not asked for. Decoded
-        where the field is stored as float16 or int8.
+        where the field is stored as float16 or int8. Of a sparse field a csr matrix, of one of
+        several vectors a point a list of matrices.
 
     Examples
     --------
@@ -42,7 +44,7 @@ class Points:
     ids: NDArray[Any]
     payloads: list[Payload | None]
     texts: list[str | None]
-    vectors: NDArray[Any] | dict[str, NDArray[Any]] | None
+    vectors: Any
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -50,6 +52,23 @@ class Points:
     def __iter__(self) -> Iterator[tuple[Any, Payload | None, str | None]]:
         """Yield (id, payload, text) of each point."""
         yield from zip(self.ids.tolist(), self.payloads, self.texts, strict=True)
+
+
+def plain_rows(vectors: Any) -> list[Any]:
+    """Return the vectors of one field of `Points` as JSON has them, one entry a point.
+
+    A vector is a list of numbers, a sparse one ``{"indices": …, "values": …}``, several are a list
+    of lists.
+    """
+    if isinstance(vectors, list):
+        return [matrix.tolist() for matrix in vectors]
+    if isinstance(vectors, np.ndarray):
+        return vectors.tolist()
+    starts = vectors.indptr.tolist()
+    return [
+        {"indices": vectors.indices[a:b].tolist(), "values": vectors.data[a:b].tolist()}
+        for a, b in itertools.pairwise(starts)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +126,24 @@ class PointHits(Hits):
             self.payloads[query] if self.payloads else nothing,
             self.texts[query] if self.texts else nothing,
         )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FusedHits(PointHits):
+    """Hits of several fields in one ranking, with what each leg said.
+
+    Attributes
+    ----------
+    ids, scores, distances, counts, metric, plan, payloads, texts
+        As in `PointHits`; ``metric`` is the fusion.
+    leg_scores : dict of str to ndarray of shape (n_queries, k), float32
+        The leg's own score of each hit; NaN where it did not return it.
+    leg_ranks : dict of str to ndarray of shape (n_queries, k), int64
+        Its place among the leg's hits, from 1; 0 where it did not return it.
+    """
+
+    leg_scores: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    leg_ranks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 def checked_ids(ids: Any, n: int | None, id_type: str | None) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.index.answer import checked_queries
-from vectorloom.index.hits import distances_from_scores, narrow_scores
+from vectorloom.index.hits import Hits, distances_from_scores, narrow_scores
+from vectorloom.index.store import RowStore
+from vectorloom.index.token_vectors import TokenVectors, as_float_tokens, unit_rows
 from vectorloom.store.database import read_state, transaction
 from vectorloom.store.engine import Engine, MovedOnError
 from vectorloom.store.filter_sql import CompiledFilter, compile_filter
 from vectorloom.store.points import Payload, PointHits, Points, checked_ids
-from vectorloom.store.rows import ids_holder, row_store
+from vectorloom.store.rows import FreshRows, ids_holder
 from vectorloom.store.schema import FieldSchema
-from vectorloom.store.view import Answer, Effort, View, search_parts
+from vectorloom.store.stored import Stored, decoded, gathered, sparse_rows
+from vectorloom.store.view import Answer, Effort, Queries, View, search_parts
 
 Where = Mapping[str, Any] | None
 
@@ -31,40 +34,68 @@ def compiled(engine: Engine, where: Where) -> CompiledFilter | None:
     return None if where is None else compile_filter(where, engine.schema.columns)
 
 
-def packed_queries(field: FieldSchema, query: Any) -> NDArray[np.float32]:
-    """Return one query (dim,) or several (n, dim) as the index takes them.
+def packed_queries(field: FieldSchema, query: Any) -> Queries:
+    """Return one query or several as the field is searched.
+
+    Parameters
+    ----------
+    field : FieldSchema
+    query : Any
+        dense: shape (dim,), or (n, dim) for several. sparse: one row or several, as
+        `vectorloom.store.stored.encoded` takes them. multi: one matrix (m, dim), or several in the
+        forms that `vectorloom.index.token_vectors.as_token_vectors` takes.
 
     Raises
     ------
     ShapeError, ParameterError
     """
-    if getattr(query, "ndim", None) is None and not hasattr(query, "__array__"):
-        query = np.asarray(query) if isinstance(query, list | tuple) else query
-    if getattr(query, "ndim", 2) == 1:
-        query = query[None, :]
-    store = row_store(
-        field,
-        ids_holder(np.empty(0, np.int64)),
-        np.empty((0, field.dim), np.float32),
-        None,
-        np.empty(0, np.float64),
-    )
-    packed: NDArray[np.float32] = checked_queries(query, store)
+    if field.kind == "sparse":
+        if getattr(query, "ndim", 2) == 1:
+            query = query.reshape(1, -1)
+        packed: Queries = sparse_rows(query, field.dim, "queries")
+    elif field.kind == "multi":
+        packed = _packed_tokens(field, query)
+    else:
+        packed = _packed_rows(field, query)
     if len(packed) == 0:
         raise ShapeError("queries has no rows; give one query at least.")
     return packed
 
 
-def search(
+def _packed_tokens(field: FieldSchema, query: Any) -> TokenVectors:
+    if isinstance(query, list) and query and isinstance(query[0], list):
+        try:
+            query = np.asarray(query, np.float32)
+        except (TypeError, ValueError):  # matrices of different lengths
+            query = [np.asarray(matrix, np.float32) for matrix in query]
+    if getattr(query, "ndim", None) == 2:
+        query = [query]
+    tokens = as_float_tokens(query, name="queries", dim=field.dim)
+    if field.metric == "cosine":
+        unit_rows(tokens.values, name="queries")  # says which has none
+    return tokens
+
+
+def _packed_rows(field: FieldSchema, query: Any) -> NDArray[np.float32]:
+    if getattr(query, "ndim", None) is None and not hasattr(query, "__array__"):
+        query = np.asarray(query) if isinstance(query, list | tuple) else query
+    if getattr(query, "ndim", 2) == 1:
+        query = query[None, :]
+    empty = RowStore(field.dtype, field.metric, field.dim, ids_holder(np.empty(0, np.int64)), None)
+    packed: NDArray[np.float32] = checked_queries(query, empty)
+    return packed
+
+
+def asker(
     engine: Engine,
     place: int,
-    queries: NDArray[np.float32],
+    queries: Queries,
     k: int,
     where: Where,
     effort: Effort,
     with_payloads: bool,
-) -> tuple[PointHits, str]:
-    """Return the hits of checked queries, and how they were found."""
+) -> Callable[[View, sqlite3.Connection], tuple[PointHits, str]]:
+    """Return what finds the hits of checked queries, and how, at a commit (`at_one_commit`)."""
     wanted = compiled(engine, where)
     engine.searched = time.monotonic()
 
@@ -80,10 +111,10 @@ def search(
         texts: list[list[str | None]] = []
         if with_payloads:
             payloads, texts = _contents(answer, view, db)
-        hits = _hits(answer, k, engine.schema.fields[place].metric, payloads, texts, view)
+        hits = _hits(answer, k, engine.schema.fields[place].answers, payloads, texts, view)
         return hits, _told(wanted, among, view, answer.plan)
 
-    return engine.at_one_commit(ask)
+    return ask
 
 
 def _told(
@@ -149,6 +180,22 @@ def _by_row(
     return {row: (payload, text) for row, payload, text, _ in found}
 
 
+def contents_by_id(hits: Hits, view: View, db: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
+    """Return payloads and texts of hits by their ids, as of the view."""
+    wanted = {id_ for i in range(len(hits)) for id_ in hits[i].ids.tolist()}
+    listed = json.dumps(list(wanted), ensure_ascii=False)
+    found = db.execute(
+        "SELECT p.id, p.payload, p.text, (SELECT version FROM state) FROM json_each(?) AS j CROSS "
+        "JOIN points AS p ON p.id = j.value",
+        (listed,),
+    ).fetchall()
+    if len(found) < len(wanted) or (found and found[0][3] != view.version):
+        raise MovedOnError
+    by_id = {row[0]: (None if row[1] is None else json.loads(row[1]), row[2]) for row in found}
+    own = [[by_id[id_] for id_ in hits[i].ids.tolist()] for i in range(len(hits))]
+    return [[p for p, _ in row] for row in own], [[t for _, t in row] for row in own]
+
+
 def count(engine: Engine, where: Where) -> int:
     """Return how many points a filter leaves."""
     wanted = compiled(engine, where)
@@ -209,32 +256,40 @@ def points_of(engine: Engine, view: View, found: list[Any], with_vectors: bool) 
     return Points(ids, payloads, [row[3] for row in found], vectors)
 
 
-def vectors_of(
-    engine: Engine, view: View, place: int, rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return the vectors of rows, in their order, decoded to float32.
+def vectors_of(engine: Engine, view: View, place: int, rows: NDArray[np.int64]) -> Any:
+    """Return the vectors of rows, in their order, as users have them.
 
     Raises
     ------
     FormatError
         Some lie in a damaged block or a segment that is lost.
     """
-    field = engine.schema.fields[place]
-    out = np.empty((len(rows), field.dim), np.float32)
+    return decoded(engine.schema.fields[place], stored_of(engine, view, place, rows))
+
+
+def stored_of(engine: Engine, view: View, place: int, rows: NDArray[np.int64]) -> Stored:
+    """Return the stored vectors of rows, in their order.
+
+    Raises
+    ------
+    FormatError
+        Some lie in a damaged block or a segment that is lost.
+    """
     order = np.argsort(rows, kind="stable")
     ascending = rows[order]
+    parts: list[Stored] = [FreshRows(engine.schema.fields[place]).held]
+    source = np.zeros(len(rows), np.int64)
+    at = np.zeros(len(rows), np.int64)
     done = 0
     for part in view.fields[place]:
         positions = part.positions_of(ascending)
         if len(positions) == 0:
             continue
         if part.segment is not None:
-            part.segment.check_positions(positions)
-            blocks = set((positions // part.segment.block_rows).tolist())
-            if blocks & part.segment.damaged:
-                raise FormatError(part.segment.describe_damage(blocks & part.segment.damaged))
-        at = np.searchsorted(ascending, part.rows[positions])
-        out[order[at]] = part.store.decoded(positions)
+            part.segment.require_sound(positions)
+        here = order[np.searchsorted(ascending, part.rows[positions])]
+        source[here], at[here] = len(parts), positions
+        parts.append(part.held)
         done += len(positions)
     if done < len(rows):
         why = "; ".join(engine.loader.lost.values()) or "a segment is missing"
@@ -242,7 +297,7 @@ def vectors_of(
             f"{engine.folder}: the vectors of {len(rows) - done} points are lost ({why}). Restore "
             "them with `vectorloom repair`."
         )
-    return out
+    return gathered(parts, source, at)
 
 
 def scroll(

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, ParameterError
-from vectorloom.index.encoding import encode
 from vectorloom.store.engine import Engine
-from vectorloom.store.reading import vectors_of
+from vectorloom.store.reading import stored_of
 from vectorloom.store.segment import Segment
 from vectorloom.store.segment_file import FOLDER
+from vectorloom.store.stored import Stored, gathered
 from vectorloom.store.upkeep import merge, remove_strays
 from vectorloom.store.view import View
 from vectorloom.store.writing import Batch, bury, store_batch
@@ -97,7 +97,7 @@ def repair(
 class _Saved:
     """Vectors of damaged rows that were found, by field."""
 
-    def __init__(self, rows: NDArray[np.int64], vectors: list[NDArray[np.float32]]) -> None:
+    def __init__(self, rows: NDArray[np.int64], vectors: list[Stored]) -> None:
         self.rows = rows
         self.vectors = vectors
 
@@ -127,7 +127,7 @@ def _saved(engine: Engine, source: Engine | None, bad: NDArray[np.int64]) -> _Sa
     """Take vectors from the collection where they are sound, else from the snapshot."""
     views: list[tuple[Engine, View]] = [(engine, engine.current())]
     if source is not None:
-        if [f.dim for f in source.schema.fields] != [f.dim for f in engine.schema.fields]:
+        if _kinds(source) != _kinds(engine):
             raise FormatError(f"{source.folder}: is no snapshot of {engine.folder}.")
         _check_all(source)
         views.append((source, source.current()))
@@ -144,13 +144,19 @@ def _saved(engine: Engine, source: Engine | None, bad: NDArray[np.int64]) -> _Sa
             raise FormatError(f"{source.folder}: is no snapshot of {engine.folder}.")
     vectors = []
     for place, there in enumerate(sources):
-        own = np.empty((len(found), engine.schema.fields[place].dim), np.float32)
+        parts: list[Stored] = []
+        source_of, at = np.zeros((2, len(found)), np.int64)
         for (owner, view), rows in zip(views, there, strict=True):
             wanted = np.intersect1d(found, rows)
-            if len(wanted):
-                own[np.searchsorted(found, wanted)] = vectors_of(owner, view, place, wanted)
-        vectors.append(own)
+            here = np.searchsorted(found, wanted)
+            source_of[here], at[here] = len(parts), np.arange(len(wanted))
+            parts.append(stored_of(owner, view, place, wanted))
+        vectors.append(gathered(parts, source_of, at))
     return _Saved(found, vectors)
+
+
+def _kinds(engine: Engine) -> list[Any]:
+    return [(f.kind, f.dim, f.dtype) for f in engine.schema.fields]
 
 
 def _contents(db: sqlite3.Connection, rows: NDArray[np.int64]) -> list[tuple[Any, Any, Any]]:
@@ -168,10 +174,8 @@ def _restore(engine: Engine, saved: _Saved) -> None:
         part = slice(start, start + _BATCH)
         contents = _contents(engine.db, saved.rows[part])
         ids = [id_ for id_, _, _ in contents]
-        fields = [
-            encode(vectors[part], field.dtype, dim=field.dim)
-            for field, vectors in zip(engine.schema.fields, saved.vectors, strict=True)
-        ]
+        at = np.arange(len(saved.rows))[part]
+        fields = [vectors.take(at) for vectors in saved.vectors]
         batch = Batch(
             np.array(ids, object if isinstance(ids[0], str) else np.int64),
             fields,

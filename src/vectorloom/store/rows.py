@@ -1,49 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows that can be searched, of a mapped segment or of memory, as the index below takes them."""
+"""Rows that can be searched, of a mapped segment or of memory, as the indexes below take them."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.index.encoding import Encoded
+from vectorloom.index.multivector_store import ItemStore
 from vectorloom.index.rowids import IntIds, StrIds
+from vectorloom.index.sparse import SparseStore
 from vectorloom.index.store import RowStore
 from vectorloom.store.schema import FieldSchema
+from vectorloom.store.stored import Stored, norms_of, run_types
 
 _FIRST_ROOM = 256
 _GROWTH = 1.5
+# Rows behind the lists of a sparse field are scored one by one; more are worth new lists.
+_MOST_LOOSE = 1000
+_LOOSE_SHARE = 20
+
+#: What a part is searched by: of a dense field, a sparse one, one of several vectors.
+Store = RowStore | SparseStore | ItemStore
 
 
-def row_store(
-    schema: FieldSchema,
-    ids: IntIds | StrIds,
-    values: NDArray[Any],
-    scales: NDArray[np.float32] | None,
-    norms: NDArray[np.float64],
-) -> RowStore:
+def searchable(
+    field: FieldSchema, ids: IntIds | StrIds, held: Stored, norms: NDArray[np.float64]
+) -> Store:
     """Return a read-only store that looks at these arrays, none of them copied."""
-    store = RowStore(schema.dtype, schema.metric, schema.dim, ids, None)
-    store.values, store.scales, store.norms = values, scales, norms
-    store.n = store.n_live = len(values)
-    store.read_only = True
-    return store
-
-
-def norms_of(schema: FieldSchema, values: NDArray[Any], scales: Any) -> NDArray[np.float64]:
-    """Return the float64 norms of stored rows, shape (n,)."""
-    if len(values) == 0:
-        return np.empty(0, np.float64)
-    norms: NDArray[np.float64] = _core.norms(_core.Rows(values, schema.dtype, scales), 1)
-    return norms
+    n = len(held)
+    if field.kind == "sparse":
+        sparse = SparseStore(field.dim, ids)
+        assert held.starts is not None
+        sparse.starts, (sparse.terms, sparse.weights) = held.starts, held.runs
+        sparse.n = sparse.n_live = n
+        sparse.read_only = True
+        return sparse
+    vectors = RowStore(field.dtype, field.metric, field.dim, ids, None)
+    vectors.values, vectors.scales, vectors.norms = held.runs[0], held.scales, norms
+    vectors.n = vectors.n_live = len(held.runs[0])
+    vectors.read_only = True
+    if held.starts is None:
+        return vectors
+    items = ItemStore(field.dtype, field.metric, field.dim, ids)
+    items.rows, items.offsets, items.n_live = vectors, held.starts, n
+    return items
 
 
 def ids_holder(ids: NDArray[Any]) -> IntIds | StrIds:
     """Return ids as the index keeps them."""
     return IntIds(ids) if ids.dtype == np.int64 else StrIds(ids)
+
+
+class Lists:
+    """Inverted lists over rows of a sparse field that are only ever appended to.
+
+    One holder serves all views of the same rows: lists that were built for the first of them do
+    for more, and those behind are scored one by one until they are worth new lists.
+    """
+
+    def __init__(self, postings: _core.Postings | None = None) -> None:
+        self._lock = threading.Lock()
+        self._postings = postings
+
+    def ready(self, store: SparseStore, n_jobs: int | None) -> _core.Postings:
+        """Return lists for the rows of a store."""
+        known = self._postings
+        if known is not None and 0 <= store.n - len(known) <= _allowed(len(known)):
+            return known
+        with self._lock:
+            known = self._postings
+            if known is not None and 0 <= store.n - len(known) <= _allowed(len(known)):
+                return known
+            made = _core.Postings.build(store.core, store.dim, n_jobs)
+            if known is None or len(made) > len(known):  # a view of fewer rows keeps its own
+                self._postings = made
+            return made
+
+
+def _allowed(n: int) -> int:
+    return max(_MOST_LOOSE, n // _LOOSE_SHARE)
 
 
 class FreshRows:
@@ -59,80 +98,96 @@ class FreshRows:
     def __init__(self, schema: FieldSchema) -> None:
         self.schema = schema
         self.n = 0
-        self._values: NDArray[Any] | None = None
-        self._scales: NDArray[np.float32] | None = None
-        self._norms = np.empty(0, np.float64)
-        self._rows = np.empty(0, np.int64)
-        self._ids: NDArray[Any] = np.empty(0, np.int64)
+        self.lists = Lists()
+        self._runs = [_Growing(kind, width) for kind, width in run_types(schema)]
+        self._scales = _Growing(np.dtype(np.float32)) if schema.dtype == "int8" else None
+        self._starts: _Growing | None = None
+        if schema.kind != "dense":
+            self._starts = _Growing(np.dtype(np.int64))
+            self._starts.append(np.zeros(1, np.int64))
+        self._norms = _Growing(np.dtype(np.float64))
+        self._rows = _Growing(np.dtype(np.int64))
+        self._ids: _Growing | None = None
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Row numbers, ascending."""
-        return self._rows[: self.n]
+        return self._rows.held
 
     @property
     def ids(self) -> NDArray[Any]:
         """Ids in the order of rows."""
-        return self._ids[: self.n]
+        return np.empty(0, np.int64) if self._ids is None else self._ids.held
 
-    def append(
-        self,
-        rows: NDArray[np.int64],
-        ids: NDArray[Any],
-        encoded: Encoded,
-        norms: NDArray[np.float64],
-    ) -> None:
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors."""
+        return self.held.nbytes
+
+    @property
+    def held(self) -> Stored:
+        """All rows."""
+        runs = tuple(run.held for run in self._runs)
+        if self.schema.kind == "sparse":
+            runs = tuple(run.reshape(-1) for run in runs)
+        return Stored(
+            runs,
+            None if self._scales is None else self._scales.held,
+            None if self._starts is None else self._starts.held,
+        )
+
+    def append(self, rows: NDArray[np.int64], ids: NDArray[Any], more: Stored) -> None:
         """Add rows behind the others."""
-        end = self.n + len(rows)
-        self._reserve(end, encoded, ids)
-        part = slice(self.n, end)
-        assert self._values is not None
-        self._values[part] = encoded.values
-        if self._scales is not None and encoded.scales is not None:
-            self._scales[part] = encoded.scales
-        self._norms[part], self._rows[part], self._ids[part] = norms, rows, ids
-        self.n = end
+        if self._ids is None:
+            self._ids = _Growing(ids.dtype)
+        if self._starts is not None and more.starts is not None:
+            self._starts.append(more.starts[1:] + int(self._starts.held[-1]))
+        for run, own in zip(self._runs, more.runs, strict=True):
+            run.append(own.reshape(-1, run.width))
+        if self._scales is not None and more.scales is not None:
+            self._scales.append(more.scales)
+        self._norms.append(norms_of(self.schema, more))
+        self._ids.append(ids)
+        self._rows.append(rows)
+        self.n = len(self._rows.held)
 
-    def store(self) -> RowStore:
+    def store(self) -> Store:
         """Return all rows held now, searchable."""
-        values, scales = self.stored(slice(0, self.n))
-        return row_store(self.schema, ids_holder(self.ids), values, scales, self._norms[: self.n])
-
-    def stored(self, part: Any) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-        """Return stored vectors and scales of a slice, or of positions."""
-        if self._values is None:
-            width = self.schema.dim
-            return np.empty((0, width), np.float32), None
-        return self._values[part], None if self._scales is None else self._scales[part]
+        return searchable(self.schema, ids_holder(self.ids), self.held, self._norms.held)
 
     def behind(self, row: int) -> FreshRows:
         """Return a copy of what came behind this row number."""
         rest = FreshRows(self.schema)
         start = int(np.searchsorted(self.rows, row, side="right"))
         if start < self.n:
-            part = slice(start, self.n)
-            values, scales = self.stored(part)
-            encoded = Encoded(values, scales, self.schema.dim)
-            rest.append(self._rows[part], self._ids[part], encoded, self._norms[part])
+            at = np.arange(start, self.n)
+            rest.append(self.rows[start:], self.ids[start:], self.held.take(at))
         return rest
 
-    def _reserve(self, end: int, encoded: Encoded, ids: NDArray[Any]) -> None:
-        if self._values is not None and end <= len(self._values):
-            return
-        room = max(end, int(_GROWTH * self.n), _FIRST_ROOM)
-        values = _core.aligned_empty((room, encoded.values.shape[1]), encoded.values.dtype.name)
-        scales = None if encoded.scales is None else np.empty(room, np.float32)
-        if self._values is not None:
-            values[: self.n] = self._values[: self.n]
-        if scales is not None and self._scales is not None:
-            scales[: self.n] = self._scales[: self.n]
-        self._values, self._scales = values, scales
-        self._norms = _grown(self._norms, self.n, room, np.dtype(np.float64))
-        self._rows = _grown(self._rows, self.n, room, np.dtype(np.int64))
-        self._ids = _grown(self._ids, self.n, room, ids.dtype)
 
+class _Growing:
+    """An array that is appended to; views of it that were given out stay as they are."""
 
-def _grown(array: NDArray[Any], n: int, room: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    bigger = np.empty(room, dtype)
-    bigger[:n] = array[:n]
-    return bigger
+    def __init__(self, kind: np.dtype[Any], width: int = 0) -> None:
+        self._kind, self.width = kind, width
+        self._n = 0
+        self._room = self._made(0)
+
+    def _made(self, n: int) -> NDArray[Any]:
+        if self.width == 0 or n == 0:
+            return np.empty((n, self.width) if self.width else n, self._kind)
+        made: NDArray[Any] = _core.aligned_empty((n, self.width), self._kind.name)
+        return made
+
+    @property
+    def held(self) -> NDArray[Any]:
+        return self._room[: self._n]
+
+    def append(self, more: NDArray[Any]) -> None:
+        end = self._n + len(more)
+        if end > len(self._room):
+            bigger = self._made(max(end, int(_GROWTH * self._n), _FIRST_ROOM))
+            bigger[: self._n] = self.held
+            self._room = bigger
+        self._room[self._n : end] = more
+        self._n = end

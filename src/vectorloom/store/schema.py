@@ -14,12 +14,17 @@ from vectorloom.index.encoding import STORED, resolve_kind
 from vectorloom.store.encoder import EncoderRecord
 from vectorloom.store.filter_grammar import check_path
 
-FORMAT_VERSION = 1
-METRICS = ("cosine", "ip", "l2")
+#: What is read; the second came with fields of other kinds than dense, and is written for them.
+FORMAT_VERSIONS = (1, 2)
+#: A vector a point; weights of terms; several vectors a point.
+KINDS = ("dense", "sparse", "multi")
+METRICS = {"dense": ("cosine", "ip", "l2"), "sparse": ("ip",), "multi": ("cosine", "ip")}
 #: How vectors are stored; see `vectorloom.index.encoding`.
 DTYPES = ("float32", "float16", "int8")
 DEFAULT_FIELD = "vector"
 MAX_DIM = 65_536
+MAX_TERMS = 2**31 - 1
+_KEYS = ("dim", "kind", "metric", "dtype")
 _MAX_INDEXES = _MAX_FIELDS = 64
 
 
@@ -31,10 +36,13 @@ class FieldSchema:
     ----------
     name : str
     dim : int
+        Of a vector; of a sparse field the number of terms.
     metric : {"cosine", "ip", "l2"}
+        Of a field of several vectors: that of two vectors; MaxSim adds them up.
     dtype : {"float32", "float16", "int8"}
     encoder : EncoderRecord or None
         What made the vectors, where that is known.
+    kind : {"dense", "sparse", "multi"}
     """
 
     name: str
@@ -42,22 +50,29 @@ class FieldSchema:
     metric: str = "cosine"
     dtype: str = "float32"
     encoder: EncoderRecord | None = None
+    kind: str = "dense"
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of a stored vector, its scale not counted."""
-        return self.dim * int(STORED[self.dtype].itemsize)
+    def vector_bytes(self) -> int:
+        """Bytes of one stored vector, its scale not counted; of a sparse field those of a value."""
+        return 8 if self.kind == "sparse" else self.dim * int(STORED[self.dtype].itemsize)
+
+    @property
+    def answers(self) -> str:
+        """The metric of hits."""
+        return "maxsim" if self.kind == "multi" else self.metric
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         known = None if self.encoder is None else self.encoder.to_dict()
-        return {
+        plain = {
             "name": self.name,
             "dim": self.dim,
             "metric": self.metric,
             "dtype": self.dtype,
             "encoder": known,
         }
+        return plain if self.kind == "dense" else plain | {"kind": self.kind}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> FieldSchema:
@@ -69,6 +84,7 @@ class FieldSchema:
             metric=data["metric"],
             dtype=data["dtype"],
             encoder=None if known is None else EncoderRecord.from_dict(known),
+            kind=data.get("kind", "dense"),
         )
 
 
@@ -90,6 +106,11 @@ class Schema:
     def columns(self) -> dict[str, str]:
         """The column of each declared payload field."""
         return {path: f"c{i}" for i, path in enumerate(self.index)}
+
+    @property
+    def format_version(self) -> int:
+        """The first version of the format that knows all of it."""
+        return 1 if all(each.kind == "dense" for each in self.fields) else 2
 
     def place(self, name: str | None) -> int:
         """Return the number of a field; None is the first.
@@ -148,11 +169,11 @@ def new_schema(dim: Any, metric: str, dtype: str, fields: Any, index: Sequence[s
         )
     if not fields:
         raise ParameterError(
-            f"fields must map names to {{'dim', 'metric', 'dtype'}}; got {fields!r:.80}."
+            f"fields must map names to {{'dim', 'kind', 'metric', 'dtype'}}; got {fields!r:.80}."
         )
     if not isinstance(fields, Mapping) or len(fields) > _MAX_FIELDS:
         raise ParameterError(
-            f"fields must map up to {_MAX_FIELDS} names to {{'dim', 'metric', 'dtype'}}."
+            f"fields must map up to {_MAX_FIELDS} names to {{'dim', 'kind', 'metric', 'dtype'}}."
         )
     made = tuple(_field(name, spec, metric, dtype) for name, spec in fields.items())
     return Schema(made, check_index(index))
@@ -162,19 +183,26 @@ def _field(name: Any, spec: Any, metric: str, dtype: str) -> FieldSchema:
     check_path(name, "the name of a vector field")
     if isinstance(spec, int):
         spec = {"dim": spec}
-    if not isinstance(spec, Mapping) or set(spec) - {"dim", "metric", "dtype"} or "dim" not in spec:
+    if not isinstance(spec, Mapping) or set(spec) - set(_KEYS) or "dim" not in spec:
         raise ParameterError(
-            f"the field {name!r} takes {{'dim', 'metric', 'dtype'}} (dim at least); got "
+            f"the field {name!r} takes {{{', '.join(map(repr, _KEYS))}}} (dim at least); got "
             f"{spec!r:.80}."
         )
+    kind = spec.get("kind", "dense")
+    check_choice("kind", kind, KINDS)
     size = check_count("dim", spec["dim"])
-    if size > MAX_DIM:
-        raise ParameterError(f"dim must be at most {MAX_DIM:,}; got {size:,}.")
+    most = MAX_TERMS if kind == "sparse" else MAX_DIM
+    if size > most:
+        raise ParameterError(f"dim must be at most {most:,}; got {size:,}.")
+    if kind == "sparse":
+        metric, dtype = "ip", "float32"
+    elif kind == "multi" and metric == "l2":
+        metric = "cosine"
     measured = spec.get("metric", metric)
-    check_choice("metric", measured, METRICS)
-    kind = resolve_kind(measured, spec.get("dtype", dtype))
-    check_choice("dtype", kind, DTYPES)
-    return FieldSchema(name, size, measured, kind)
+    check_choice("metric", measured, METRICS[kind])
+    stored = resolve_kind(measured, spec.get("dtype", dtype))
+    check_choice("dtype", stored, DTYPES if kind != "sparse" else ("float32",))
+    return FieldSchema(name, size, measured, stored, None, kind)
 
 
 def check_index(index: Sequence[str]) -> tuple[str, ...]:
@@ -203,8 +231,8 @@ def require_same(
     """
     if fields is not None:
         wanted = new_schema(None, metric or "cosine", dtype or "float32", fields, ())
-        asked = [(f.name, f.dim, f.metric, f.dtype) for f in wanted.fields]
-        stored = [(f.name, f.dim, f.metric, f.dtype) for f in found.fields]
+        asked = [(f.name, f.kind, f.dim, f.metric, f.dtype) for f in wanted.fields]
+        stored = [(f.name, f.kind, f.dim, f.metric, f.dtype) for f in found.fields]
         if asked != stored:
             raise ParameterError(
                 f"the collection has the fields {stored}; {asked} were asked for. Leave fields out "

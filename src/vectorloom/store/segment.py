@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sealed segment as it is searched: mapped vectors, the graph derived from them, what is damaged.
+"""A sealed segment as it is searched: mapped vectors, what is derived from them, what is damaged.
 
-A block of vectors is held against its checksum before the first answer out of it is given. The
-graph is a file of its own that can be lost: it is built from the segment again.
+A block of vectors is held against its checksum before the first answer out of it is given. Derived
+are a graph (dense), inverted lists (sparse) or norms (several vectors a row), in a file of its own
+that can be lost: it is built from the segment again.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, VectorloomError
 from vectorloom.index.proximity import ProximityGraph
+from vectorloom.index.sparse import SparseStore
+from vectorloom.index.sparse_index import read_postings
 from vectorloom.index.store import RowStore
-from vectorloom.io.container import open_container, write_container
-from vectorloom.store.rows import norms_of, row_store
+from vectorloom.index.token_vectors import run_offsets
+from vectorloom.io.container import Container, open_container, write_container
+from vectorloom.store.rows import Lists, Store, searchable
 from vectorloom.store.schema import FieldSchema
 from vectorloom.store.segment_file import FOLDER, SegmentRecord, open_segment
+from vectorloom.store.stored import Stored, norms_of
 
 DERIVED = "derived"
 KIND = "store.graph"
+LISTS, NORMS = "store.lists", "store.norms"
 #: Fewer rows are searched whole faster than they are walked through.
 GRAPH_MIN_ROWS = 4096
 DEGREE = 32
@@ -49,10 +55,14 @@ class Segment:
 
     Attributes
     ----------
-    store : RowStore
+    held : Stored
+    store : RowStore, SparseStore or ItemStore
     rows : ndarray of shape (n,), int64
         Ascending.
     graph : ProximityGraph or None
+        Of a dense field.
+    lists : Lists or None
+        Of a sparse field.
     damaged : set of int
         Blocks that differ from their checksums.
 
@@ -77,26 +87,29 @@ class Segment:
         self.graph_path = folder / DERIVED / f"{Path(record.file).stem}.graph"
         arrays = open_segment(folder, schema, record, id_type)
         self.rows = arrays.rows
+        self.held: Stored = arrays.held
         self.block_rows: int = record.layout["block_rows"]
-        self._sums = np.frombuffer(record.checksums, "<u4")
-        self._verified = np.zeros(len(self._sums), np.bool_)
+        self._sums = np.frombuffer(record.checksums, "<u4").reshape(len(self.held.runs), -1)
+        self._verified = np.zeros(self._sums.shape[1], np.bool_)
         self.damaged: set[int] = set()
         self._lock = threading.Lock()
+        self._sifting = threading.Lock()
+        self._is_sifted = False
         self.graph: ProximityGraph | None = None
-        norms = self._open_graph(arrays.values, arrays.scales, arrays.ids)
-        if norms is None:
-            norms = norms_of(schema, arrays.values, arrays.scales)
-            self.store = row_store(schema, arrays.ids, arrays.values, arrays.scales, norms)
+        self.lists = Lists() if schema.kind == "sparse" else None
+        self.is_indexed = self._open_derived(arrays.ids)
+        if not self.is_indexed:
+            self.store = searchable(schema, arrays.ids, self.held, norms_of(schema, self.held))
 
-    store: RowStore
+    store: Store
 
     def __len__(self) -> int:
         return self.record.n
 
     @property
     def wants_graph(self) -> bool:
-        """Whether a graph is worth it and not there."""
-        return self.graph is None and len(self) >= GRAPH_MIN_ROWS
+        """Whether what is derived is worth it and not there."""
+        return not self.is_indexed and len(self) >= GRAPH_MIN_ROWS
 
     # ---- checksums -----------------------------------------------------------------------------
 
@@ -136,15 +149,21 @@ class Segment:
     @property
     def n_blocks(self) -> int:
         """Blocks of vectors."""
-        return len(self._sums)
+        return self._sums.shape[1]
 
     def rows_of_block(self, block: int) -> slice:
         """Return the positions of a block."""
         return slice(block * self.block_rows, min(len(self), (block + 1) * self.block_rows))
 
     def _is_bad(self, block: int) -> bool:
-        values = self.store.values[self.rows_of_block(block)]
-        bad = zlib.crc32(values.reshape(-1).view(np.uint8)) != int(self._sums[block])
+        part = self.rows_of_block(block)
+        starts = self.held.starts
+        if starts is not None:
+            part = slice(int(starts[part.start]), int(starts[part.stop]))
+        bad = any(
+            zlib.crc32(run[part].reshape(-1).view(np.uint8)) != int(sums[block])
+            for run, sums in zip(self.held.runs, self._sums, strict=True)
+        )
         with self._lock:
             if bad and block not in self.damaged:
                 self.damaged.add(block)
@@ -170,19 +189,25 @@ class Segment:
             mask[self.rows_of_block(block)] = True
         return mask
 
-    # ---- the derived graph ---------------------------------------------------------------------
+    # ---- what is derived -----------------------------------------------------------------------
 
-    def _open_graph(self, values: Any, scales: Any, ids: Any) -> NDArray[np.float64] | None:
-        """Open the graph file; whatever is wrong with it, it counts as missing."""
+    def _open_derived(self, ids: Any) -> bool:
+        """Open the derived file; whatever is wrong with it, it counts as missing."""
         if not self.graph_path.exists():
-            return None
+            return False
+        kind = {"dense": KIND, "sparse": LISTS, "multi": NORMS}[self.schema.kind]
         try:
             file = open_container(self.graph_path, verify=True)
-            if file.kind != KIND or file.meta["segment"] != self.record.file:
+            if file.kind != kind or file.meta["segment"] != self.record.file:
                 raise FormatError(f"{self.graph_path}: belongs to another segment.")
-            norms = file.array("norms", "<f8", (len(self),))
-            self.store = row_store(self.schema, ids, values, scales, norms)
-            self.graph = ProximityGraph.from_file(file, file.meta["graph"], self.store)
+            if kind == LISTS:
+                self._open_lists(file, ids)
+                return True
+            n = len(self.held.runs[0])
+            norms = file.array("norms", "<f8", (n,))
+            self.store = searchable(self.schema, ids, self.held, norms)
+            if isinstance(self.store, RowStore):
+                self.graph = ProximityGraph.from_file(file, file.meta["graph"], self.store)
         except (VectorloomError, OSError, KeyError, TypeError, ValueError) as error:
             if self._own:
                 log.warning(
@@ -190,27 +215,64 @@ class Segment:
                 )
                 with contextlib.suppress(OSError):
                     self.graph_path.unlink()
-            return None
-        return norms
+            return False
+        return True
+
+    def _open_lists(self, file: Container, ids: Any) -> None:
+        store = searchable(self.schema, ids, self.held, np.empty(0, np.float64))
+        assert isinstance(store, SparseStore)
+        self.lists = Lists(read_postings(file, store, store.core))
+        self.store = store
+
+    def sparse_rows(self) -> SparseStore:
+        """Return the rows of a sparse field that lists are over; damaged ones have no entries.
+
+        Lists go by the terms of rows, which damage can turn into terms that there are not: before
+        new ones are built all blocks are held against their checksums.
+        """
+        with self._sifting:
+            if not self.is_indexed and not self._is_sifted:
+                for block in range(self.n_blocks):
+                    self.check_block(block)
+                bad = self.damaged_mask()
+                if bad is not None:
+                    assert self.held.starts is not None  # of a sparse field
+                    lengths = np.where(bad, 0, np.diff(self.held.starts))
+                    at = self.held.entries(np.flatnonzero(~bad))
+                    kept = Stored(
+                        tuple(run[at] for run in self.held.runs), None, run_offsets(lengths)
+                    )
+                    none = np.empty(0, np.float64)
+                    self.store = searchable(self.schema, self.store.ids, kept, none)
+                self._is_sifted = True
+        assert isinstance(self.store, SparseStore)
+        return self.store
 
     def build_graph(self, n_jobs: int | None, room: int | None) -> None:
-        """Build the graph and write its file; searches go on meanwhile and then use it.
+        """Build what is derived and write its file; searches go on meanwhile and then use it.
 
         Raises
         ------
         CapacityError, OSError
             No memory or no disk; the segment is then searched whole.
         """
-        graph = ProximityGraph.build(self.store, DEGREE, 0, n_jobs, room)
-        graph.on_disk = False
-        self.graph = graph
-        meta, arrays = graph.to_file()
+        store = self.store
+        meta: dict[str, Any] = {"segment": self.record.file}
+        if isinstance(store, SparseStore):
+            assert self.lists is not None
+            made = self.lists.ready(self.sparse_rows(), n_jobs).arrays()
+            kind, arrays = LISTS, {f"postings.{name}": array for name, array in made.items()}
+        elif isinstance(store, RowStore):
+            graph = ProximityGraph.build(store, DEGREE, 0, n_jobs, room)
+            graph.on_disk = False
+            self.graph = graph
+            about, links = graph.to_file()
+            assert store.norms is not None  # rows are numbers
+            meta["graph"] = dict(about)
+            kind, arrays = KIND, {"norms": store.norms, **links}
+        else:
+            assert store.rows.norms is not None  # rows are numbers
+            kind, arrays = NORMS, {"norms": store.rows.norms}
+        self.is_indexed = True
         self.graph_path.parent.mkdir(exist_ok=True)
-        norms = self.store.norms
-        assert norms is not None  # rows are numbers
-        write_container(
-            self.graph_path,
-            KIND,
-            {"segment": self.record.file, "graph": dict(meta)},
-            {"norms": norms, **arrays},
-        )
+        write_container(self.graph_path, kind, meta, arrays)

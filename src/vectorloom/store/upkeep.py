@@ -25,13 +25,16 @@ from vectorloom.errors import VectorloomError
 from vectorloom.store.engine import Engine
 from vectorloom.store.schema import FieldSchema
 from vectorloom.store.segment import DERIVED, GRAPH_MIN_ROWS, Segment
-from vectorloom.store.segment_file import FOLDER, SegmentRecord, write_segment
+from vectorloom.store.segment_file import FOLDER, SegmentRecord, moved, write_segment
+from vectorloom.store.stored import Stored, gathered
 
 log = logging.getLogger("vectorloom.store")
 
 #: Fresh rows are sealed when they are so many, or take so many bytes.
 SEAL_ROWS = 16_384
 SEAL_BYTES = 32 << 20
+#: Fewer are worth no file.
+SEAL_AT_LEAST = 256
 # A segment with more than this share of dead rows is rewritten.
 _MOST_DEAD = 0.2
 # A run of younger segments is merged with the next older one when that is at most so many times
@@ -43,12 +46,11 @@ _UNINDEXED_SHARE = 0.5
 _IDLE_S = 1.0
 _ASKED_S = 5.0
 _TICK_S = 0.25
-_PIECE = 4096
 
 
-def seal_rows(schema: FieldSchema) -> int:
-    """Return how many fresh rows of a field are sealed."""
-    return max(256, min(SEAL_ROWS, SEAL_BYTES // schema.row_bytes))
+def is_full(field: FieldSchema, held: Stored) -> bool:
+    """Return whether so many fresh vectors of a field are sealed."""
+    return len(held) >= max(SEAL_AT_LEAST, SEAL_ROWS) or held.nbytes >= SEAL_BYTES
 
 
 def seal(engine: Engine) -> bool:
@@ -68,12 +70,9 @@ def seal(engine: Engine) -> bool:
             keep = np.flatnonzero(lives[place][: counts[place]])
             if len(keep):
                 rows, ids = fresh.rows[keep], fresh.ids[keep]
-                scales = fresh.stored(keep)[1]
-                pieces = (
-                    fresh.stored(keep[at : at + _PIECE])[0] for at in range(0, len(keep), _PIECE)
-                )
+                content = moved([fresh.held], np.zeros(len(keep), np.int64), keep)
                 written.append(
-                    write_segment(engine.folder, fresh.schema, place, rows, ids, scales, pieces)
+                    write_segment(engine.folder, fresh.schema, place, rows, ids, content)
                 )
         gone = held[0].rows[: counts[0]][lives[0][: counts[0]] == 0]
         with engine.commit() as db:
@@ -162,18 +161,12 @@ def merge(engine: Engine, place: int, run: Sequence[Segment]) -> None:
     rows, source, positions = rows[order], source[order], positions[order]
     written: list[SegmentRecord] = []
     if len(rows):
-        ids = _gathered([_ids(segment) for segment in run], source, positions)
-        scales = None
-        if run[0].store.scales is not None:
-            scales = _gathered([segment.store.scales for segment in run], source, positions)
-        values = [segment.store.values for segment in run]
-        pieces = (
-            _gathered(values, source[at : at + _PIECE], positions[at : at + _PIECE])
-            for at in range(0, len(rows), _PIECE)
-        )
+        alone = [Stored((_ids(segment),)) for segment in run]
+        ids = gathered(alone, source, positions).runs[0]
         for segment, own in zip(run, keep, strict=True):
             segment.require_sound(own)
-        written.append(write_segment(engine.folder, schema, place, rows, ids, scales, pieces))
+        content = moved([segment.held for segment in run], source, positions)
+        written.append(write_segment(engine.folder, schema, place, rows, ids, content))
     gone = [s.rows[live == 0] for s, live in zip(run, lives, strict=True)]
     with engine.commit() as db:
         numbers = [(segment.record.number,) for segment in run]
@@ -209,20 +202,6 @@ def _ids(segment: Segment) -> NDArray[Any]:
     return values
 
 
-def _gathered(
-    arrays: Sequence[Any], source: NDArray[np.int64], positions: NDArray[np.int64]
-) -> NDArray[Any]:
-    """Return arrays[source[i]][positions[i]] for each i."""
-    if len(arrays) == 1:
-        out: NDArray[Any] = arrays[0][positions]
-        return out
-    out = np.empty((len(source), *arrays[0].shape[1:]), arrays[0].dtype)
-    for i in np.unique(source):
-        here = source == i
-        out[here] = arrays[i][positions[here]]
-    return out
-
-
 # ---- graphs ------------------------------------------------------------------------------------
 
 
@@ -243,8 +222,8 @@ def unindexed(engine: Engine) -> tuple[int, int]:
     """Return how many sealed rows have no graph though they should, and how many have one."""
     with engine.lock:
         segments = engine.loader.segments
-    small = sum(len(s) for s in segments if s.graph is None)
-    return small, sum(len(s) for s in segments if s.graph is not None)
+    small = sum(len(s) for s in segments if not s.is_indexed)
+    return small, sum(len(s) for s in segments if s.is_indexed)
 
 
 # ---- the folder --------------------------------------------------------------------------------
@@ -324,8 +303,8 @@ class Keeper(threading.Thread):
         """Do one thing that is due; False when there is none."""
         engine = self._engine
         with engine.lock:
-            fresh = [each.n for each in engine.loader.fresh]
-        if fresh[0] >= min(map(seal_rows, engine.schema.fields)):
+            full = [is_full(each.schema, each.held) for each in engine.loader.fresh]
+        if any(full) and engine.loader.fresh[0].n >= SEAL_AT_LEAST:
             return seal(engine)
         bare, walked = unindexed(engine)
         # While rows stream in and no one asks, a graph would only be built again.

@@ -4,7 +4,8 @@
     answer = best k of  union over parts of (walk or scan of the living rows of the part)
 
 Scores are float64 of the stored rows in every part, so that the parts' answers are merged as they
-are, ties by id. Sealed parts have a graph or are scanned; fresh rows are scanned.
+are, ties by id. Dense parts have a graph or are scanned, fresh rows are scanned. Sparse parts are
+searched by inverted lists and those of several vectors a row are scanned, both exactly.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from numpy.typing import NDArray
 from vectorloom import _core
 from vectorloom.index.answer import FEW, Found, top
 from vectorloom.index.graph_walk import Walk
+from vectorloom.index.multivector_store import ItemStore
 from vectorloom.index.proximity import kept_for
+from vectorloom.index.sparse import SparseRows, SparseStore
 from vectorloom.index.store import RowStore
+from vectorloom.index.token_vectors import TokenVectors
+from vectorloom.store.rows import Lists, Store
 from vectorloom.store.segment import Segment
+from vectorloom.store.stored import Stored
+
+#: What one search asks, by the kind of the field.
+Queries = NDArray[Any] | SparseRows | TokenVectors
 
 
 class Effort(NamedTuple):
@@ -38,7 +47,8 @@ class Part:
 
     Attributes
     ----------
-    store : RowStore
+    store : RowStore, SparseStore or ItemStore
+    held : Stored
     rows : ndarray of shape (n,), int64
         Row numbers, ascending.
     live : ndarray of shape (n,), uint8, or None
@@ -48,14 +58,18 @@ class Part:
         Rows that belong to a point, those in damaged blocks too.
     segment : Segment or None
         None for fresh rows.
+    lists : Lists or None
+        Of a sparse field.
     """
 
-    store: RowStore
+    store: Store
+    held: Stored
     rows: NDArray[np.int64]
     live: NDArray[np.uint8] | None
     n_live: int
     n_points: int
     segment: Segment | None
+    lists: Lists | None = None
 
     @property
     def name(self) -> str:
@@ -80,7 +94,7 @@ class Part:
 
     def find(
         self,
-        queries: NDArray[Any],
+        queries: Any,
         k: int,
         among: NDArray[np.int64] | None,
         effort: Effort,
@@ -97,37 +111,72 @@ class Part:
             return None
         width = min(k, matches)
         if among is not None:
-            if matches * FEW < len(self.rows):
-                plan.append(f"{self.name}: exact: {matches:,} rows match")
-                return self._among_few(queries, width, among, effort)
             mask = np.zeros(len(self.rows), np.uint8)
             mask[among] = 1
+        if isinstance(self.store, SparseStore):
+            how = f"lists: {matches:,} rows"
+            found = self._sparse(self.store, queries, width, mask, effort)
+        elif isinstance(self.store, ItemStore):
+            how = f"exact: {matches:,} rows"
+            found = self.store.search(queries, width, mask, effort.n_jobs)
+        elif among is not None and matches * FEW < len(self.rows):
+            how = f"exact: {matches:,} rows match"
+            found = _among_few(self.store, queries, width, among, effort)
+        else:
+            found, how = self._dense(self.store, queries, width, mask, matches, effort)
+        plan.append(f"{self.name}: {how}")
+        return found
+
+    def _dense(
+        self,
+        store: RowStore,
+        queries: NDArray[Any],
+        width: int,
+        mask: NDArray[np.uint8] | None,
+        matches: int,
+        effort: Effort,
+    ) -> tuple[Found, str]:
         graph = None if self.segment is None else self.segment.graph
-        own: list[str] = []
         reach = 0.0
         if graph is not None and effort.ef is None and not effort.exact:
             reached = graph.reach_for(effort.recall, width)
             reach = 0.0 if reached is None else reached
             graph = None if reached is None else graph
         if graph is None or effort.exact or effort.recall >= 1.0:
-            own.append(f"exact: {matches:,} rows")
-            found = top(self.store, queries, width, mask, effort.n_jobs)
-        else:
-            nodes = effort.ef or kept_for(width)
-            walk = Walk(graph, self.store, width, nodes, reach, effort.n_jobs, own)
-            found = walk.search(queries, mask)
-        plan.append(f"{self.name}: {own[0]}")
+            found = top(store, queries, width, mask, effort.n_jobs)
+            return found, f"exact: {matches:,} rows"
+        own: list[str] = []
+        nodes = effort.ef or kept_for(width)
+        walk = Walk(graph, store, width, nodes, reach, effort.n_jobs, own)
+        return walk.search(queries, mask), own[0]
+
+    def _sparse(
+        self,
+        store: SparseStore,
+        queries: SparseRows,
+        width: int,
+        mask: NDArray[np.uint8] | None,
+        effort: Effort,
+    ) -> Found:
+        assert self.lists is not None  # a sparse field
+        if self.segment is not None:
+            store = self.segment.sparse_rows()
+        postings = self.lists.ready(store, effort.n_jobs)
+        found: Found = postings.search(
+            store.core, queries.core, width, mask, store.ids.tie_keys(), n_jobs=effort.n_jobs
+        )
         return found
 
-    def _among_few(
-        self, queries: NDArray[Any], k: int, among: NDArray[np.int64], effort: Effort
-    ) -> Found:
-        """Return the k best of a few positions, from a copy of just these rows."""
-        rows, norms, keys = self.store.gathered(among)
-        at, scores, counts = _core.exact_search(
-            rows, norms, None, self.store.metric, queries, k, None, keys, effort.n_jobs
-        )
-        return among[at], scores, counts
+
+def _among_few(
+    store: RowStore, queries: NDArray[Any], k: int, among: NDArray[np.int64], effort: Effort
+) -> Found:
+    """Return the k best of a few positions, from a copy of just these rows."""
+    rows, norms, keys = store.gathered(among)
+    at, scores, counts = _core.exact_search(
+        rows, norms, None, store.metric, queries, k, None, keys, effort.n_jobs
+    )
+    return among[at], scores, counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +219,7 @@ class Answer(NamedTuple):
 
 def search_parts(
     parts: tuple[Part, ...],
-    queries: NDArray[Any],
+    queries: Queries,
     k: int,
     among: NDArray[np.int64] | None,
     effort: Effort,
@@ -180,8 +229,8 @@ def search_parts(
     Parameters
     ----------
     parts : tuple of Part
-    queries : ndarray of shape (n_queries, dim), float32
-        Checked.
+    queries : ndarray of shape (n_queries, dim), float32, SparseRows or TokenVectors
+        Checked, as the kind of the field takes them.
     k : int
     among : ndarray of int64, or None
         Rows that a filter leaves, ascending.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from vectorloom.index.hits import Hits
 from vectorloom.store.database import transaction
 from vectorloom.store.engine import Engine, MovedOnError
 from vectorloom.store.points import PointHits
-from vectorloom.store.reading import Where, compiled
+from vectorloom.store.reading import Where, compiled, contents_by_id
 from vectorloom.store.view import View
 
 _PIECE = 10_000
@@ -48,10 +48,10 @@ class Words:
         self._rows = np.empty(0, np.int64)
         self._ids: NDArray[Any] = np.empty(0, np.int64)
 
-    def search(
+    def asker(
         self, texts: Sequence[str], k: int, where: Where, with_payloads: bool
-    ) -> tuple[PointHits, str]:
-        """Return the best texts of each query, and how they were found."""
+    ) -> Callable[[View, sqlite3.Connection], tuple[PointHits, str]]:
+        """Return what finds the best texts of each query, and how, at a commit."""
         wanted = compiled(self._engine, where)
 
         def ask(view: View, db: sqlite3.Connection) -> tuple[PointHits, str]:
@@ -63,7 +63,7 @@ class Words:
             payloads: list[Any] = []
             stored: list[Any] = []
             if with_payloads:
-                payloads, stored = _contents(hits, view, db)
+                payloads, stored = contents_by_id(hits, view, db)
             plan = f"words: {len(inside):,} of {view.n_points:,} points have text and match"
             point_hits = PointHits(
                 hits.ids, hits.scores, hits.distances, hits.counts, hits.metric, None,
@@ -71,7 +71,7 @@ class Words:
             )  # fmt: skip
             return point_hits, plan
 
-        return self._engine.at_one_commit(ask)
+        return ask
 
     def _found(
         self, texts: Sequence[str], k: int, rows: NDArray[np.int64] | None, view: View
@@ -137,19 +137,3 @@ class Words:
             self._ids = np.concatenate([self._ids, own])
         order = np.argsort(self._rows)
         self._rows, self._ids = self._rows[order], self._ids[order]
-
-
-def _contents(hits: Hits, view: View, db: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
-    """Return payloads and texts of hits by their ids, as of the view."""
-    wanted = {id_ for i in range(len(hits)) for id_ in hits[i].ids.tolist()}
-    listed = json.dumps(list(wanted), ensure_ascii=False)
-    found = db.execute(
-        "SELECT p.id, p.payload, p.text, (SELECT version FROM state) FROM json_each(?) AS j CROSS "
-        "JOIN points AS p ON p.id = j.value",
-        (listed,),
-    ).fetchall()
-    if len(found) < len(wanted) or (found and found[0][3] != view.version):
-        raise MovedOnError
-    by_id = {row[0]: (None if row[1] is None else json.loads(row[1]), row[2]) for row in found}
-    own = [[by_id[id_] for id_ in hits[i].ids.tolist()] for i in range(len(hits))]
-    return [[p for p, _ in row] for row in own], [[t for _, t in row] for row in own]

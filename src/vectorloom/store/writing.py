@@ -12,22 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError, ShapeError
-from vectorloom.index.encoding import Encoded, encode
-from vectorloom.index.store import refuse_zero
 from vectorloom.store.database import read_state
 from vectorloom.store.engine import Engine
 from vectorloom.store.points import checked_ids, checked_texts, packed_payloads
-from vectorloom.store.rows import norms_of
-from vectorloom.store.schema import FieldSchema, Schema
-from vectorloom.store.segment_file import write_segment
-from vectorloom.store.upkeep import list_segments, seal_rows
+from vectorloom.store.schema import Schema
+from vectorloom.store.segment_file import whole, write_segment
+from vectorloom.store.stored import Stored, encoded
+from vectorloom.store.upkeep import SEAL_AT_LEAST, is_full, list_segments
 
 
 class Batch(NamedTuple):
     """Points that passed all checks."""
 
     ids: NDArray[Any]
-    fields: list[Encoded]
+    fields: list[Stored]
     payloads: list[str | None]
     texts: list[str | None]
 
@@ -42,13 +40,13 @@ def checked_batch(
     ParameterError, ShapeError
     """
     named = _by_field(schema, vectors)
-    fields = [_encoded(field, named[field.name]) for field in schema.fields]
-    n = len(fields[0].values)
-    for field, encoded in zip(schema.fields, fields, strict=True):
-        if len(encoded.values) != n:
+    fields = [encoded(field, named[field.name], "vectors") for field in schema.fields]
+    n = len(fields[0])
+    for field, held in zip(schema.fields, fields, strict=True):
+        if len(held) != n:
             raise ShapeError(
-                f"the field {field.name!r} has {len(encoded.values)} vectors and "
-                f"{schema.fields[0].name!r} has {n}; give one of each a point."
+                f"the field {field.name!r} has {len(held)} vectors and {schema.fields[0].name!r} "
+                f"has {n}; give one of each a point."
             )
     if ids is None:
         raise ParameterError("ids must be given: they are what points are found by.")
@@ -70,13 +68,6 @@ def _by_field(schema: Schema, vectors: Any) -> Mapping[str, Any]:
             f"this collection has the fields {names}; pass vectors={{name: array, …}}."
         )
     return {names[0]: vectors}
-
-
-def _encoded(field: FieldSchema, vectors: Any) -> Encoded:
-    encoded = encode(vectors, field.dtype, name="vectors", dim=field.dim)
-    if field.metric == "cosine":
-        refuse_zero(norms_of(field, encoded.values, encoded.scales), "vectors")
-    return encoded
 
 
 def store_batch(engine: Engine, batch: Batch, source: tuple[str, int] | None = None) -> None:
@@ -116,24 +107,17 @@ def store_batch(engine: Engine, batch: Batch, source: tuple[str, int] | None = N
 def _store_vectors(engine: Engine, db: sqlite3.Connection, batch: Batch, first: int) -> None:
     n = len(batch.ids)
     schema = engine.schema
-    if n >= min(map(seal_rows, schema.fields)):
+    if n >= SEAL_AT_LEAST and any(map(is_full, schema.fields, batch.fields)):
         # So many are sealed at once; the commit lists the files.
         rows = np.arange(first, first + n)
         records = [
-            write_segment(
-                engine.folder, field, place, rows, batch.ids, encoded.scales,
-                [encoded.values],
-            )
-            for place, (field, encoded) in enumerate(zip(schema.fields, batch.fields, strict=True))
-        ]  # fmt: skip
+            write_segment(engine.folder, field, place, rows, batch.ids, whole(held))
+            for place, (field, held) in enumerate(zip(schema.fields, batch.fields, strict=True))
+        ]
         list_segments(db, records)
         return
-    for place, encoded in enumerate(batch.fields):
-        scales = None if encoded.scales is None else encoded.scales.tobytes()
-        db.execute(
-            "INSERT INTO fresh VALUES (?, ?, ?, ?, ?)",
-            (place, first, n, encoded.values.tobytes(), scales),
-        )
+    for place, held in enumerate(batch.fields):
+        db.execute("INSERT INTO fresh VALUES (?, ?, ?, ?, ?)", (place, first, n, *held.blobs()))
 
 
 def replace_payloads(engine: Engine, ids: NDArray[Any], packed: list[str | None]) -> None:
