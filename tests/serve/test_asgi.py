@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import logging
+import re
 
 import hypothesis.strategies as st
 import numpy as np
@@ -242,6 +243,12 @@ def test_requests_are_counted_and_described(filled):
         'vectorloom_requests_total{route="POST /v1/collections/{name}/points/count",status="200"}'
     )
     assert line in text
+    assert 'vectorloom_points{collection="films"} 3\n' in text
+    assert "process_cpu_seconds " in text
+    for told in text.splitlines():
+        assert re.fullmatch(r"#.*|[a-z_]+(\{[^}]*\})? -?[\d.e+-]+", told.replace("{name}", "")), (
+            told
+        )
     _, described = filled("GET", "/openapi.json")
     assert sum(len(methods) for methods in described["paths"].values()) == len(ROUTES)
     names = [

@@ -170,6 +170,7 @@ def test_slow_searches_are_logged_with_their_plan(home):
     [line] = [line for line in slow if "plan" in line]
     assert (line["collection"], line["k"], line["queries"], line["field"]) == ("c", 3, 1, "vector")
     assert (line["status"], line["where"], line["level"]) == (200, {"a": 3}, "warning")
+    assert 0 <= line["waited_ms"] <= line["ms"]
     assert "5 of 50 points match (index on a)" in line["plan"]
     plain = [line for line in server.lines() if line["logger"] == "vectorloom.serve"]
     assert {line["route"] for line in plain} >= {f"POST {C}/search".replace("/c/", "/{name}/")}

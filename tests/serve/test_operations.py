@@ -315,3 +315,8 @@ def test_a_journal_of_a_newer_server_is_refused(tmp_path):
         db.execute("PRAGMA user_version = 9")
     with pytest.raises(vl.FormatError, match="Upgrade"):
         State(tmp_path)
+    (tmp_path / ".server" / "state.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(vl.FormatError, match="without this file the server starts"):
+        State(tmp_path)
+    (tmp_path / ".server" / "state.db").unlink()
+    State(tmp_path).close()

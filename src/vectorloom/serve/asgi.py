@@ -20,7 +20,7 @@ from vectorloom.errors import ParameterError
 from vectorloom.serve import answers, bodies, logs, replies, routes
 from vectorloom.serve.calls import ARROW, JSON, NPY, Answer, Call, Limits, Route
 from vectorloom.serve.keys import Grant, hash_of
-from vectorloom.serve.metrics import Metrics
+from vectorloom.serve.metrics import Metrics, process_gauges
 from vectorloom.serve.openapi import document
 from vectorloom.serve.refusals import Refusal, busy, fault_of, packed, too_large
 from vectorloom.serve.schemas import MAX_POINTS
@@ -166,7 +166,12 @@ class App:
                 {f'{{state="{state}"}}': n for state, n in operations.items()},
             ),
         }
-        text = self._metrics.text(gauges)
+        held = self.service.home.sizes()
+        gauges["vectorloom_points"] = (
+            "Points of the collections that are open.",
+            {f'{{collection="{name}"}}': n for name, n in held.items() if grant.covers(name)},
+        )
+        text = self._metrics.text(gauges | process_gauges())
         text += "\n".join(self.service.recall.lines(grant.covers)) + "\n"
         return Answer(200, text.encode(), "text/plain; version=0.0.4")
 
@@ -255,8 +260,10 @@ class App:
         if self._inside >= self._limits.workers + self._limits.waiting:
             raise busy("too many requests are waiting; try again.")
         self._inside += 1
+        came = time.perf_counter()
 
         def work() -> Answer:
+            call.notes["waited_ms"] = round((time.perf_counter() - came) * 1e3, 3)
             whole = body.whole()
             if scope is None:
                 call.body = self._fields(route, kind, query, whole)

@@ -73,6 +73,11 @@ class Home:
             if is_alias
         }
 
+    def sizes(self) -> dict[str, int]:
+        """Return the points of the collections that are open, by name."""
+        with self._lock:
+            return {path.name: len(found) for path, found in sorted(self._open.items())}
+
     def is_there(self, name: str) -> bool:
         """Whether there is anything of this name."""
         return os.path.lexists(self.path(name))

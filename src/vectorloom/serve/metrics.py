@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+Gauges = Mapping[str, tuple[str, Mapping[str, float]]]
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -27,7 +31,7 @@ class Metrics:
             self._buckets[route][place] += 1
             self._sums[route] += seconds
 
-    def text(self, gauges: Mapping[str, tuple[str, Mapping[str, float]]]) -> str:
+    def text(self, gauges: Gauges) -> str:
         """Return the exposition format, version 0.0.4.
 
         Parameters
@@ -39,7 +43,7 @@ class Metrics:
             lines = list(self._lines())
         for name, (about, values) in gauges.items():
             lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
-            lines += [f"{name}{labels} {value:g}" for labels, value in values.items()]
+            lines += [f"{name}{labels} {value:.15g}" for labels, value in values.items()]
         return "\n".join(lines) + "\n"
 
     def _lines(self) -> Iterator[str]:
@@ -56,3 +60,22 @@ class Metrics:
                 yield f'vectorloom_request_seconds_bucket{{route="{route}",le="{bound}"}} {total}'
             yield f'vectorloom_request_seconds_sum{{route="{route}"}} {self._sums[route]:.6f}'
             yield f'vectorloom_request_seconds_count{{route="{route}"}} {total}'
+
+
+def process_gauges() -> dict[str, tuple[str, dict[str, float]]]:
+    """Return time, memory and handles of the process under Prometheus' usual names.
+
+    Memory and handles are left out where there is no ``/proc``.
+    """
+    found: dict[str, tuple[str, dict[str, float]]] = {
+        "process_cpu_seconds": ("Processor time so far.", {"": time.process_time()})
+    }
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        handles = len(os.listdir("/proc/self/fd"))
+    except (OSError, ValueError):
+        return found
+    memory = pages * os.sysconf("SC_PAGE_SIZE")
+    found["process_resident_memory_bytes"] = ("Mapped files included.", {"": memory})
+    found["process_open_fds"] = ("Files and sockets.", {"": handles})
+    return found

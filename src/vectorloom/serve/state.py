@@ -64,6 +64,12 @@ class State:
         try:
             with translated(self._path):
                 self._db = self._opened()
+        except FormatError as error:
+            self._release()
+            raise FormatError(
+                f"{error} Collections do not need it: without this file the server starts with no "
+                "operations and no kept answers."
+            ) from error
         except BaseException:
             self._release()
             raise
