@@ -15,7 +15,7 @@ import pytest
 import vectorloom as vl
 from asgi_client import Client
 from vectorloom.progress import progress
-from vectorloom.serve import add_key, make_app
+from vectorloom.serve import Limits, add_key, make_app
 from vectorloom.serve.operations import Operations
 from vectorloom.serve.refusals import Refusal
 from vectorloom.serve.state import State
@@ -63,7 +63,7 @@ def test_a_snapshot_is_taken_listed_loaded_restored_and_removed(ask, tmp_path):
     assert loaded.kind == "application/x-tar"
     with tarfile.open(fileobj=io.BytesIO(loaded.body)) as tar:
         tar.extractall(tmp_path / "out", filter="data")
-    with vl.collection(tmp_path / "out" / "films-first", read_only=True) as copy:
+    with vl.collection(tmp_path / "out" / "snapshot", read_only=True) as copy:
         assert len(copy) == 3
     assert ask("DELETE", C + "/snapshots/first")[0] == 200
     assert ask("DELETE", C + "/snapshots/first")[0] == 404
@@ -153,6 +153,86 @@ def test_keys_see_and_begin_operations_of_their_collections_alone(ask, tmp_path)
     assert Client(app, reader)("POST", C + "/snapshots")[0] == 403
     copied = Client(app, other)("POST", "/v1/collections/copy/restore", wanted)[1]
     assert Client(app, other).finished(copied)["state"] == "done"
+    app.close()
+
+
+def tarred(members):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, data, kind in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size, member.linkname = kind, len(data), "/etc/passwd"
+            tar.addfile(member, io.BytesIO(data))
+    return file.getvalue()
+
+
+def test_a_snapshot_moves_to_another_server(ask, tmp_path):
+    ask.finished(ask("POST", C + "/optimize")[1])
+    ask.finished(ask("POST", C + "/snapshots", {"snapshot": "s"})[1])
+    tar = ask.ask("GET", C + "/snapshots/s").body
+    (tmp_path / "other").mkdir()
+    app = make_app(tmp_path / "other", "localhost", None)
+    other = Client(app)
+    put = {"raw": tar, "kind": "application/x-tar", "chunks": 7}
+    status, answer = other("PUT", C + "/snapshots/moved", **put)
+    assert (status, answer["snapshot"]) == (200, "moved")
+    assert other("PUT", C + "/snapshots/moved", **put)[0] == 409
+    back = other("POST", C + "/restore", {"from": "films", "snapshot": "moved"})[1]
+    assert other.finished(back)["result"] == {"points": 3}
+    assert list((tmp_path / "other" / ".server" / "uploads").iterdir()) == []
+    found = other("POST", C + "/search", {"vector": [0.3, 0.7], "k": 1})[1]
+    assert found["hits"][0]["id"] == 2
+    app.close()
+
+
+FILE, LINK, PAX = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.XHDTYPE
+DATABASE = ("snapshot/collection.db", b"x", FILE)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"no tar file" * 100,
+        tarred([]),
+        tarred([DATABASE])[:600],
+        tarred([("snapshot/collection.db", b"x" * 2000, FILE)])[:1200],
+        tarred([DATABASE, ("snapshot/../../up", b"x", FILE)]),
+        tarred([DATABASE, ("/etc/cron.d/x", b"x", FILE)]),
+        tarred([DATABASE, ("snapshot/segments/a.arrow", b"", LINK)]),
+        tarred([("snapshot/collection.db", b"", LINK)]),
+        tarred([("snapshot/collection.db", b"12 a=bcdefg\n", PAX), DATABASE]),
+        tarred([DATABASE, DATABASE]),
+        tarred([("snapshot/segments/a.arrow", b"x", FILE)]),
+        tarred([DATABASE, ("snapshot/segments/" + "a" * 150 + ".arrow", b"x", FILE)]),
+    ],
+)
+def test_a_tar_file_that_is_no_snapshot_leaves_nothing(ask, tmp_path, raw):
+    put = {"raw": raw, "kind": "application/x-tar"}
+    status, answer = ask("PUT", C + "/snapshots/s", **put)
+    assert (status, answer["error"]["kind"]) == (400, "BadRequest")
+    kept = [p for p in (tmp_path / "home" / ".server").rglob("*") if p.is_file()]
+    assert {p.name.partition("-")[0] for p in kept} <= {"state.db", "writer.lock"}
+    assert ask("GET", C + "/snapshots")[1] == {"snapshots": []}
+
+
+def test_an_upload_that_is_none_is_refused_when_it_is_restored(ask):
+    put = {"raw": tarred([DATABASE]), "kind": "application/x-tar"}
+    assert ask("PUT", C + "/snapshots/s", **put)[0] == 200
+    record = ask("POST", "/v1/collections/new/restore", {"from": "films", "snapshot": "s"})[1]
+    done = ask.finished(record)
+    assert (done["state"], done["error"]["kind"]) == ("failed", "FormatError")
+    assert ask("GET", "/v1/collections/new")[0] == 404
+
+
+def test_uploads_are_limited_and_named_for_what_they_are(tmp_path):
+    limits = Limits(upload_bytes=5000)
+    app = make_app(tmp_path / "home", "localhost", None, limits=limits)
+    ask = Client(app)
+    put = {"raw": tarred([DATABASE]), "kind": "application/x-tar"}
+    assert ask("PUT", C + "/snapshots/s", **put)[0] == 413
+    assert ask("PUT", C + "/snapshots/s", **put | {"kind": "application/json"})[0] == 415
+    assert ask("PUT", C + "/snapshots/..", **put)[0] in (404, 413)
     app.close()
 
 

@@ -9,9 +9,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from asgi_client import Client
 from vectorloom.serve import Limits, make_app
+from vectorloom.serve.calls import ARROW, NPY
 from vectorloom.serve.openapi import document
 
 schemathesis = pytest.importorskip("schemathesis")
+
+
+@schemathesis.serializer("application/x-tar", NPY, ARROW)
+def raw(context, value):
+    """Send what was made up as bytes."""
+    value = getattr(value, "data", value)
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
 
 OPERATIONS = [(method, path) for path, methods in document()["paths"].items() for method in methods]
 PLACES = {"name": "films", "alias": "live", "id": "0", "snapshot": "one"}

@@ -45,6 +45,9 @@ def serve(
     max_body: Annotated[
         int, typer.Option(min=1, max=4096, help="MiB of a request, packed and unpacked.")
     ] = 64,
+    max_upload: Annotated[
+        int, typer.Option(min=1, max=65536, help="GiB of a snapshot that is uploaded.")
+    ] = 64,
     drain_seconds: Annotated[
         float, typer.Option(min=0, help="After SIGTERM: not ready but answering, then end.")
     ] = 0.0,
@@ -61,7 +64,9 @@ def serve(
         settings = Settings(
             read_only=read_only,
             n_jobs=jobs,
-            limits=Limits(body_bytes=max_body << 20, slow_seconds=slow_seconds),
+            limits=Limits(
+                body_bytes=max_body << 20, upload_bytes=max_upload << 30, slow_seconds=slow_seconds
+            ),
             models=open_models(model or []),
             import_folder=import_folder,
             recall_share=recall_share,

@@ -18,7 +18,7 @@ from typing import Any
 
 from vectorloom.errors import ParameterError
 from vectorloom.serve import answers, bodies, logs, replies, routes
-from vectorloom.serve.calls import ARROW, JSON, NPY, Answer, Call, Limits, Route
+from vectorloom.serve.calls import ARROW, JSON, NPY, TAR, Answer, Call, Limits, Route
 from vectorloom.serve.keys import Grant, hash_of
 from vectorloom.serve.metrics import Metrics, process_gauges
 from vectorloom.serve.openapi import document
@@ -137,8 +137,12 @@ class App:
         self._check(route, places.get("name"), grant)
         query = scope.get("query_string", b"")
         kind = self._kind(route, headers, query)
-        key = headers.get(b"idempotency-key") if route.writes else None
+        key = headers.get(b"idempotency-key") if route.writes and not route.uploads else None
         scoped = replies.scope_of(owner, method, path, replies.checked_key(key)) if key else None
+        if route.uploads:
+            return await self._uploaded(
+                route, Call(self.service, grant, places, {}, notes=seen), receive
+            )
         body = _Body(self)
         try:
             if kind:
@@ -223,7 +227,7 @@ class App:
         none_comes = not kind and length in (b"", b"0") and b"transfer-encoding" not in headers
         takes = route.method in ("POST", "PUT") and not none_comes
         kind = kind if takes else ""
-        allowed = (JSON, NPY, ARROW) if route.vectors else (JSON,)
+        allowed = (JSON, NPY, ARROW) if route.vectors else (TAR,) if route.uploads else (JSON,)
         if takes and kind not in allowed:
             raise Refusal(
                 415, "UnsupportedMediaType",
@@ -241,7 +245,33 @@ class App:
         try:
             await asyncio.wait_for(body.read(receive), self._limits.body_seconds)
         except asyncio.TimeoutError:
-            raise Refusal(408, "Timeout", "the body took too long to come.") from None
+            raise _slow() from None
+
+    async def _uploaded(self, route: Route, call: Call, receive: Receive) -> Answer:
+        """Write a body to the disk as it comes, then hand over its file; memory is one piece's."""
+        loop, limits = asyncio.get_running_loop(), self._limits
+        path, size = self.service.backups.upload(), 0
+        try:
+            with path.open("xb") as file:
+                while True:
+                    try:
+                        message = await asyncio.wait_for(receive(), limits.body_seconds)
+                    except asyncio.TimeoutError:
+                        raise _slow() from None
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "BadRequest", "the client went away.")
+                    piece = message.get("body", b"")
+                    size += len(piece)
+                    if size > limits.upload_bytes:
+                        raise too_large(limits.upload_bytes)
+                    await loop.run_in_executor(self._pool, file.write, piece)
+                    if not message.get("more_body", False):
+                        break
+            call.body = {"file": str(path)}
+            given = await loop.run_in_executor(self._pool, route.handle, call)
+            return answers.finished(given, route.status)
+        finally:
+            path.unlink(missing_ok=True)
 
     def _fields(self, route: Route, kind: str, query: bytes, whole: bytes) -> Mapping[str, Any]:
         """Return the fields of a body, known ones alone."""
@@ -358,6 +388,10 @@ class _Body:
     def release(self) -> None:
         self._app._held -= self._total
         self._total, self._pieces = 0, []
+
+
+def _slow() -> Refusal:
+    return Refusal(408, "Timeout", "the body took too long to come.")
 
 
 def _piece(body: bytes, more: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 JSON = "application/json"
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
+TAR = "application/x-tar"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Limits:
     ----------
     body_bytes : int
         Of a request, and of the vectors that it unpacks to.
+    upload_bytes : int
+        Of a snapshot that is uploaded, which goes to the disk and not into memory.
     held_bytes : int
         Of all bodies and answers at once; beyond them requests are answered with 429.
     body_seconds : float
@@ -39,6 +42,7 @@ class Limits:
     """
 
     body_bytes: int = 64 << 20
+    upload_bytes: int = 64 << 30
     held_bytes: int = 512 << 20
     body_seconds: float = 60.0
     workers: int = 8
@@ -121,6 +125,8 @@ class Route(NamedTuple):
         Of success.
     stores : bool
         Whether it cannot be done where the server only reads.
+    uploads : bool
+        Whether its body is a tar file; `Call.body` names the file then that it was written to.
     """
 
     method: str
@@ -134,3 +140,4 @@ class Route(NamedTuple):
     accepts: tuple[str, ...] = ()
     status: int = 200
     stores: bool = False
+    uploads: bool = False

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from vectorloom.errors import ParameterError
 from vectorloom.serve import backups
-from vectorloom.serve.calls import Answer, Call
+from vectorloom.serve.calls import TAR, Answer, Call
 from vectorloom.serve.home import ExistsError, UnknownCollectionError
 from vectorloom.serve.keys import NAME
 from vectorloom.serve.refusals import Refusal, conflict, not_found, packed
@@ -147,7 +148,14 @@ def load_snapshot(call: Call) -> Answer:
     snapshot = call.path["snapshot"]
     pieces = call.service.backups.packed(call.name, snapshot)
     name = f'attachment; filename="{call.name}-{snapshot}.tar"'
-    return Answer(200, pieces, "application/x-tar", (("content-disposition", name),))
+    return Answer(200, pieces, TAR, (("content-disposition", name),))
+
+
+def put_snapshot(call: Call) -> Any:
+    """Take in a tar file as `load_snapshot` gives it; it is checked when it is restored."""
+    snapshot = call.path["snapshot"]
+    size = call.service.backups.unpack(call.name, snapshot, Path(call.body["file"]))
+    return {"snapshot": snapshot, "bytes": size}
 
 
 def list_operations(call: Call) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vectorloom.serve.calls import ARROW, JSON, NPY, Route
+from vectorloom.serve.calls import ARROW, JSON, NPY, TAR, Route
 from vectorloom.serve.operations import STATES
 from vectorloom.serve.routes import ROUTES
 from vectorloom.serve.schemas import NAME
@@ -56,7 +56,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.status == 202 or route.path == "/v1/operations/{id}":
         found = {"$ref": "#/components/schemas/Operation"}
     content: dict[str, Any] = {kind: {"schema": _BINARY} for kind in route.accepts}
-    if "application/x-tar" not in content:
+    if TAR not in content:
         content = {JSON: {"schema": found}} | content
     done = {"description": "done" if route.status == 200 else "written down", "content": content}
     operation: dict[str, Any] = {
@@ -68,7 +68,7 @@ def _operation(route: Route) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": NAME}
         for name in _PLACE.findall(route.path)
     ]
-    if route.writes:
+    if route.writes and not route.uploads:
         key = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}
         parameters.append(
             {
@@ -89,6 +89,8 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.schema:
         operation["requestBody"] = _body(route)
+    elif route.uploads:
+        operation["requestBody"] = {"required": True, "content": {TAR: {"schema": _BINARY}}}
     return operation
 
 

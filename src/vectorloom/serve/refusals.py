@@ -8,6 +8,7 @@ Messages say what came, what was expected and what to do; never where on the mac
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from typing import Any, NamedTuple
@@ -87,7 +88,8 @@ def fault_of(error: BaseException, folder: str = "") -> Fault:
     if isinstance(error, ParameterError | ShapeError):
         message = str(error)
         return Fault(422, kind, message.replace(f"{folder}/", "") if folder else message)
-    if isinstance(error, CapacityError | MemoryError):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or isinstance(error, CapacityError | MemoryError):
         return Fault(507, "CapacityError", "there is no room for this; see the server's log.", True)
     if isinstance(error, FormatError) and not isinstance(error, InternalError):
         return Fault(500, kind, "something stored is damaged; see the server's log.", True)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from vectorloom.serve import embeddings, manage, points, schemas
-from vectorloom.serve.calls import ARROW, NPY, Route
+from vectorloom.serve.calls import ARROW, NPY, TAR, Route
 from vectorloom.serve.refusals import Refusal
 
 _ALL = "/v1/collections"
@@ -62,7 +62,11 @@ ROUTES = (
     ),
     Route(
         "GET", _SNAPSHOTS + "/{snapshot}", False, manage.load_snapshot, "A snapshot as a tar file",
-        accepts=("application/x-tar",),
+        accepts=(TAR,),
+    ),
+    Route(
+        "PUT", _SNAPSHOTS + "/{snapshot}", True, manage.put_snapshot, "Upload a snapshot",
+        stores=True, uploads=True,
     ),
     Route(
         "DELETE", _SNAPSHOTS + "/{snapshot}", True, manage.remove_snapshot, "Remove a snapshot",

@@ -80,6 +80,8 @@ class Service:
             for left in folder.glob(".*.????????.gone"):  # of a removal that was killed
                 shutil.rmtree(left, ignore_errors=True)
         self.backups = Backups(folder)
+        if not settings.read_only:
+            self.backups.discard_uploads()
         self.replies = Replies(self.state)
         self.recall = Recall(settings.recall_share, settings.recall_budget)
         runners = {
