@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing and searching at once: ``python -m benchmarks.store.mixed --rows 100000 --seconds 20``.
 
-One thread upserts batches of 100 at a set pace, each call durable; clients ask one query after the
-other, a pause between them. Told are the rows that were written a second, and the milliseconds of a
-search and of an upsert at the median and the 99th percentile. With ``--reader`` the clients are in
-another process, which opened the collection read-only.
+More rows than the data has (``--rows 1000000``) are made out of it: row i is the data's row i
+modulo n, turned away by Gaussian noise of a fixed seed (cosine about .95), so that no two are
+equal. One thread upserts batches of 100 at a set pace, each call durable; clients ask one query
+after the other, a pause between them. Told are the rows that were written a second, and the
+milliseconds of a search and of an upsert at the median and the 99th percentile. With ``--reader``
+the clients are in another process, which opened the collection read-only.
 """
 
 from __future__ import annotations
@@ -24,6 +26,19 @@ import numpy as np
 import vectorloom as vl
 
 BATCH, K = 100, 10
+PIECE = 20_000
+NOISE = 0.33  # length of the noise beside a unit vector
+
+
+def made(base: Any, first: int, n: int) -> Any:
+    """Rows first … first + n - 1, of the data and then beside it."""
+    rows = np.asarray(base[np.arange(first, first + n) % len(base)], np.float32)
+    if first + n > len(base):
+        noise = np.random.default_rng(first).standard_normal(rows.shape, np.float32)
+        noise *= NOISE / np.sqrt(rows.shape[1])
+        noise[: max(0, len(base) - first)] = 0.0  # these are the data's own
+        rows += noise * np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
 
 
 def client(c: Any, queries: Any, end: float, pause: float, times: list[float]) -> None:
@@ -94,8 +109,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vectorloom-mixed-") as name:
         folder = Path(name) / "c"
         with vl.collection(folder, base.shape[1], n_jobs=1) as c:
-            c.upsert(range(given.rows), np.asarray(base[: given.rows], np.float32))
+            filling = time.perf_counter()
+            for first in range(0, given.rows, PIECE):
+                n = min(PIECE, given.rows - first)
+                c.upsert(range(first, first + n), made(base, first, n))
             c.optimize()
+            filling = time.perf_counter() - filling
             asked: Any = (given.clients, queries, given.seconds, given.pause)
             found: list[list[float]] = []
             if given.reader:
@@ -115,6 +134,7 @@ def main() -> None:
             thread.join()
             told = {
                 "rows": given.rows,
+                "filled_s": round(filling, 1),
                 "clients": given.clients,
                 "written_rows_per_s": round(len(written) * BATCH / spent),
                 "search": percentiles(found[0]),

@@ -24,11 +24,6 @@ def vectors(n, seed=0):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "things"
-
-
-@pytest.fixture
 def quiet(caplog):
     caplog.set_level("CRITICAL", "vectorloom.store")
     return caplog

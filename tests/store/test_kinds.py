@@ -22,11 +22,6 @@ FIELDS = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "things"
-
-
 def point(rng):
     """A vector, weights of terms (sometimes none), and one to five vectors."""
     weights = np.where(rng.random(TERMS) < 0.3, rng.random(TERMS), 0).astype(np.float32)
