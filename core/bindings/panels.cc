@@ -42,12 +42,13 @@ const PanelKernels& panels_at(const std::string& name) {
 }
 
 // Two panels out of 32 rows of `groups` four-byte groups, the first of them at `skip`.
-AlignedBuffer<std::uint8_t> pack(const Bytes& rows, int skip, int groups) {
+AlignedBuffer<std::uint8_t> pack(const std::uint8_t* rows, std::size_t row_bytes, int skip,
+                                 int groups) {
   AlignedBuffer<std::uint8_t> out(static_cast<std::size_t>(groups) * kPairRows * kGroupBytes);
   for (int r = 0; r < kPairRows; ++r) {
     for (int g = 0; g < groups; ++g) {
-      const std::uint8_t* from = rows.data() + static_cast<std::size_t>(r) * rows.shape(1) +
-                                 static_cast<std::size_t>(skip + g) * 4;
+      const std::uint8_t* from =
+          rows + static_cast<std::size_t>(r) * row_bytes + static_cast<std::size_t>(skip + g) * 4;
       const std::size_t to =
           (static_cast<std::size_t>(r / kPanelRows) * static_cast<std::size_t>(groups) +
            static_cast<std::size_t>(g)) *
@@ -93,8 +94,8 @@ nb::list panel_filter(const std::string& level, const std::string& kind, const B
         "rows: (32, bytes of a query)");
   check(groups % kGroupStep == 0 && all % kGroupStep == 0 && groups > 0 && groups <= all, "groups");
   const AlignedBuffer<std::uint8_t> codes = padded(queries);
-  const AlignedBuffer<std::uint8_t> head = pack(rows, 0, groups);
-  const AlignedBuffer<std::uint8_t> rest = pack(rows, groups, all - groups);
+  const AlignedBuffer<std::uint8_t> head = pack(rows.data(), rows.shape(1), 0, groups);
+  const AlignedBuffer<std::uint8_t> rest = pack(rows.data(), rows.shape(1), groups, all - groups);
   const std::vector<float> tails = padded(query_tail, 0.0F);
   const std::vector<float> ones(tails.size(), 1.0F);
   const std::vector<float> rest_weights = rest_weight ? padded(*rest_weight, 0.0F) : ones;
@@ -141,6 +142,79 @@ nb::list panel_filter(const std::string& level, const std::string& kind, const B
   return out;
 }
 
+// The runs of items in 32 rows; item_of is -1 for rows of none, and `next` is the item of the row
+// behind.
+PanelRuns runs_of(const std::int32_t* item_of, std::int32_t next) {
+  PanelRuns runs;
+  for (int panel = 0; panel < kPanelsPerCall; ++panel) {
+    PanelRun* mine = runs.runs + panel * kPanelRows;
+    int& count = runs.count[panel];
+    count = 0;
+    for (int j = 0; j < kPanelRows; ++j) {
+      const int at = panel * kPanelRows + j;
+      if (item_of[at] < 0) continue;
+      if (count == 0 || mine[count - 1].item != item_of[at])
+        mine[count++] = {0, false, item_of[at]};
+      mine[count - 1].lanes |= 1U << j;
+      mine[count - 1].ends = item_of[at] != (at + 1 < kPairRows ? item_of[at + 1] : next);
+    }
+  }
+  return runs;
+}
+
+// What n_items items reach, (queries, n_items); item_of names the item of each row, neighbours.
+std::vector<std::vector<float>> panel_reach(const std::string& level, const Bytes& queries,
+                                            const Bytes& rows, int groups, bool bound,
+                                            const Ints& start, const Ints& rest_start,
+                                            const Floats& scale, const Floats& tail,
+                                            const Floats& query_tail, const Floats& rest_scale,
+                                            const Floats& rest_weight, const Ints& item_of,
+                                            int n_items) {
+  const PanelKernels& kernels = panels_at(level);
+  const int all = static_cast<int>(rows.shape(1) / kGroupBytes);
+  check(rows.shape(0) % kPairRows == 0 && rows.shape(1) == queries.shape(1),
+        "rows: (a multiple of 32, bytes of a query)");
+  check(groups % kGroupStep == 0 && all % kGroupStep == 0 && groups > 0 && groups <= all, "groups");
+  check(item_of.shape(0) == rows.shape(0) && scale.shape(0) == rows.shape(0), "one term a row");
+  const AlignedBuffer<std::uint8_t> codes = padded(queries);
+  const std::vector<float> tails = padded(query_tail, 0.0F);
+  const std::vector<float> weights = padded(rest_weight, 0.0F);
+  PanelQueries q;
+  q.codes = codes.data();
+  q.row_bytes = static_cast<std::int64_t>(queries.shape(1));
+  q.n = static_cast<int>(queries.shape(0));
+  q.start = start.data();
+  q.rest_start = rest_start.data();
+  q.tail = bound ? tails.data() : nullptr;
+  q.rest_weight = weights.data();
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  AlignedBuffer<float> open(queries.shape(0) * kPanelRows);
+  std::fill_n(open.data(), open.size(), kNone);
+  std::vector<float> out(queries.shape(0) * static_cast<std::size_t>(n_items), kNone);
+  for (std::size_t row = 0; row < rows.shape(0); row += kPairRows) {
+    const std::uint8_t* from = rows.data() + row * rows.shape(1);
+    const AlignedBuffer<std::uint8_t> head = pack(from, rows.shape(1), 0, groups);
+    const AlignedBuffer<std::uint8_t> rest = pack(from, rows.shape(1), groups, all - groups);
+    PanelPair pair;
+    pair.data = head.data();
+    pair.rest = rest.data();
+    pair.scale = scale.data() + row;
+    pair.tail = tail.data() + row;
+    pair.rest_scale = rest_scale.data() + row;
+    const bool more = row + kPairRows < rows.shape(0);
+    const PanelRuns runs =
+        runs_of(item_of.data() + row, more ? item_of.data()[row + kPairRows] : -1);
+    kernels.reach_int8(q, pair, groups, bound ? 0 : all - groups, runs, open.data(), out.data(),
+                       n_items);
+  }
+  std::vector<std::vector<float>> rows_out;
+  for (std::size_t i = 0; i < queries.shape(0); ++i) {
+    const auto begin = out.begin() + static_cast<std::ptrdiff_t>(i) * n_items;
+    rows_out.emplace_back(begin, begin + n_items);
+  }
+  return rows_out;
+}
+
 std::vector<std::vector<float>> panel_product(const std::string& level, const std::string& kind,
                                               const Bytes& queries, const Bytes& rows) {
   const PanelKernels& kernels = panels_at(level);
@@ -149,7 +223,7 @@ std::vector<std::vector<float>> panel_product(const std::string& level, const st
   const int groups = static_cast<int>(rows.shape(1) / kGroupBytes);
   check(groups % kGroupStep == 0, "groups");
   const AlignedBuffer<std::uint8_t> codes = padded(queries);
-  const AlignedBuffer<std::uint8_t> packed = pack(rows, 0, groups);
+  const AlignedBuffer<std::uint8_t> packed = pack(rows.data(), rows.shape(1), 0, groups);
   PanelPair pair;
   pair.data = packed.data();
   const auto n = static_cast<int>(queries.shape(0));
@@ -172,6 +246,10 @@ void bind_panels(nb::module_& kernels) {
               "query_tail"_a, "query_bias"_a.none(), "limit"_a, "rest_scale"_a = nb::none(),
               "rest_weight"_a = nb::none(), "row_limit"_a = nb::none(), "weight"_a = nb::none(),
               "offset"_a = nb::none(), "Hits of a batch of queries in 32 rows.");
+  kernels.def("panel_reach", &panel_reach, "level"_a, "queries"_a, "rows"_a, "groups"_a, "bound"_a,
+              "start"_a, "rest_start"_a, "scale"_a, "tail"_a, "query_tail"_a, "rest_scale"_a,
+              "rest_weight"_a, "item_of"_a, "n_items"_a,
+              "Highest values that items reach on a batch of queries.");
   kernels.def("panel_product", &panel_product, "level"_a, "kind"_a, "queries"_a, "rows"_a,
               "Products of a batch of queries with 32 rows.");
   kernels.def(

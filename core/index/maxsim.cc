@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which items are scored at all.
 //
-// For query vectors q_i and any heights h_i, what a sweep of the int8 Screen passes over is lower
-// than h_i, so with its estimates v, wrong by at most E_i (screen.h),
-//   score(item) <= U(item) = sum_i max(h_i, max_j v_ij + E_i),   j over what was passed on.
-// Items are scored in the order of falling U until U is below the k-th best score. Heights decide
-// how fast this is and never the answer: high ones let the heads of rows (screen.h) rule out almost
-// all products, low ones make U tight. They are a quantile, over a sample of items, of what an item
-// reaches on q_i: almost every item then counts as h_i for almost every i, and the best items stand
-// out by the many vectors on which they pass.
-// Cost: head dimensions of every row for every query vector once, at the rate of int8 products; a
-// few dozen items to the end. Memory: eight bytes an item and query of a group.
+// With b_ij the bound of the int8 Screen's head (screen.h: product of the head plus the lengths of
+// what is left of both vectors), which no score of query vector i and row j exceeds by more than
+// E_i,
+//   score(item) <= U(item) = sum_i max_j b_ij + E_i,   j over the item's rows.
+// Items are taken in the order of falling U until U is below the k-th best score. Of each, int8
+// products over all dimensions give a much closer bound (maxsim_item.h), and what is left after
+// that, a few dozen items, is scored in float64.
+// Cost: head dimensions of every row for every query vector once, at the rate of int8 products; all
+// dimensions for the items whose U is high, a few in a hundred where the head holds most of the
+// length. Memory: eight bytes an item and query of a group.
 #include "index/maxsim.h"
 
 #include <algorithm>
@@ -19,130 +19,18 @@
 
 #include "base/threads.h"
 #include "index/maxsim_item.h"
+#include "index/maxsim_reach.h"
 
 namespace vl {
 namespace {
 
-constexpr std::int64_t kPairRows = 2 * kPanelRows;
 constexpr std::int64_t kTaskRows = 8192;
 constexpr std::int64_t kTaskItems = 1024;
-constexpr std::int64_t kSampleRows = 16384;  // at most, and at most one row in kSampleShare
-constexpr std::int64_t kSampleShare = 24;
-constexpr std::int64_t kSampleLeast = 24;  // items
-constexpr double kQuantile = 0.9;
 // Below this share of items a sweep of all would cost more than scoring those that are left.
 constexpr std::int64_t kFewShare = 8;
-constexpr double kLowest = -std::numeric_limits<double>::infinity();
-
-bool admitted(const MaxSimItems& items, std::int64_t item) {
-  return items.mask == nullptr || items.mask[item] != 0;
-}
 
 std::int64_t tie_of(const MaxSimItems& items, std::int64_t item) {
   return items.ties != nullptr ? items.ties[item] : item;
-}
-
-// Estimates of a range of items for a group of query vectors.
-class Sweep {
- public:
-  Sweep(const MaxSimItems& items, const float* values, std::int64_t n_vectors, int n_jobs);
-
-  // best (n_vectors, last - first) = max over an item's rows of the values passed on at `heights`,
-  // -inf where there is none.
-  void run(std::int64_t first, std::int64_t last, const double* heights, float* best,
-           ScreenScratch& scratch) const;
-  double slack(std::int64_t i) const { return slacks_[static_cast<std::size_t>(i)]; }
-  double weight(std::int64_t i) const { return weights_[static_cast<std::size_t>(i)]; }
-  std::int64_t n_vectors() const { return n_vectors_; }
-
- private:
-  void take(const PanelHit* hits, std::int64_t n_hits, const std::int32_t* item_of,
-            std::int64_t width, float* best) const;
-
-  const MaxSimItems& items_;
-  std::int64_t n_vectors_;
-  ScreenQueries coded_;
-  std::vector<double> slacks_, weights_;
-  std::vector<float> steps_;
-};
-
-Sweep::Sweep(const MaxSimItems& items, const float* values, std::int64_t n_vectors, int n_jobs)
-    : items_(items), n_vectors_(n_vectors), coded_(*items.screen, values, n_vectors, n_jobs) {
-  for (std::int64_t i = 0; i < n_vectors; ++i) {
-    slacks_.push_back(coded_.slack(i));
-    const double length = std::sqrt(coded_.terms(i).square);
-    weights_.push_back(items.metric == Metric::kCosine ? 1.0 / length : 1.0);
-    steps_.push_back(static_cast<float>(coded_.terms(i).step));
-  }
-}
-
-void Sweep::take(const PanelHit* hits, std::int64_t n_hits, const std::int32_t* item_of,
-                 std::int64_t width, float* best) const {
-  for (std::int64_t h = 0; h < n_hits; ++h) {
-    const PanelHit& hit = hits[h];
-    const std::int32_t item = item_of[hit.row];
-    if (item < 0) continue;
-    float& mine = best[static_cast<std::int64_t>(hit.query) * width + item];
-    mine = std::max(mine, hit.value * steps_[hit.query]);
-  }
-}
-
-void Sweep::run(std::int64_t first, std::int64_t last, const double* heights, float* best,
-                ScreenScratch& scratch) const {
-  const ScreenShape& shape = items_.screen->shape();
-  const std::int64_t width = last - first;
-  std::fill_n(best, n_vectors_ * width, -std::numeric_limits<float>::infinity());
-  for (std::int64_t i = 0; i < n_vectors_; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    scratch.limits[at] = static_cast<float>((heights[i] - slacks_[at]) / coded_.terms(i).step);
-  }
-  PanelQueries queries = coded_.panel_queries(0, static_cast<int>(n_vectors_));
-  queries.limit = scratch.limits.data();
-  queries.survivor_values = scratch.survivor_values.data();
-  queries.survivors = scratch.survivors.data();
-  const PanelFilter filter = panel_kernels().filter_int8;
-  const std::int64_t end = items_.offsets[last];
-  std::int32_t item_of[kPairRows];
-  std::int64_t item = first;
-  for (std::int64_t row = items_.offsets[first] / kPairRows * kPairRows; row < end;
-       row += kPairRows) {
-    for (std::int64_t j = 0; j < kPairRows; ++j) {
-      while (item < last && row + j >= items_.offsets[item + 1]) ++item;
-      const bool inside = row + j >= items_.offsets[first] && item < last;
-      item_of[j] = inside ? static_cast<std::int32_t>(item - first) : -1;
-    }
-    const std::int64_t n_hits = filter(queries, coded_.panel_pair(row), shape.head_groups,
-                                       shape.groups - shape.head_groups, scratch.hits.data());
-    take(scratch.hits.data(), n_hits, item_of, width, best);
-  }
-}
-
-// Quantiles over a sample of what an item reaches on each query vector.
-std::vector<double> find_heights(const Sweep& sweep, const MaxSimItems& items) {
-  const auto n_vectors = static_cast<std::size_t>(sweep.n_vectors());
-  const std::int64_t rows = items.offsets[items.n] - items.offsets[0];
-  const std::int64_t most = std::min(kSampleRows, rows / kSampleShare);
-  const std::int64_t wanted =
-      std::clamp(most * items.n / std::max<std::int64_t>(rows, 1), kSampleLeast, items.n);
-  const std::vector<double> lowest(n_vectors, kLowest);
-  std::vector<std::vector<float>> reached(n_vectors);
-  std::vector<float> best(n_vectors);
-  ScreenScratch scratch(static_cast<int>(n_vectors));
-  for (std::int64_t s = 0; s < wanted; ++s) {
-    const std::int64_t item = s * items.n / wanted;
-    if (!admitted(items, item)) continue;
-    poll_interrupt();
-    sweep.run(item, item + 1, lowest.data(), best.data(), scratch);
-    for (std::size_t i = 0; i < n_vectors; ++i) reached[i].push_back(best[i]);
-  }
-  std::vector<double> heights(n_vectors, kLowest);
-  for (std::size_t i = 0; i < n_vectors && !reached[i].empty(); ++i) {
-    const auto n = static_cast<double>(reached[i].size());
-    const auto rank = static_cast<std::ptrdiff_t>(kQuantile * (n - 1.0));
-    std::nth_element(reached[i].begin(), reached[i].begin() + rank, reached[i].end());
-    heights[i] = reached[i][static_cast<std::size_t>(rank)];
-  }
-  return heights;
 }
 
 // Ranges of items of about kTaskRows rows.
@@ -159,7 +47,7 @@ std::vector<std::int64_t> task_bounds(const MaxSimItems& items) {
 
 // What one worker needs for a task, kept for the next: fresh pages cost a tenth of the time.
 struct Workspace {
-  std::unique_ptr<ScreenScratch> scratch;
+  std::unique_ptr<ReachScratch> scratch;
   std::vector<float> best;
 };
 
@@ -167,9 +55,9 @@ struct Workspace {
 std::vector<double> upper_bounds(const MaxSimItems& items, const MaxSimQueries& queries,
                                  std::int64_t first, std::int64_t last, int n_jobs) {
   const std::int64_t start = queries.offsets[first];
-  const Sweep sweep(items, queries.values + start * items.rows.dim, queries.offsets[last] - start,
-                    n_jobs);
-  const std::vector<double> heights = find_heights(sweep, items);
+  const std::int64_t n_vectors = queries.offsets[last] - start;
+  const ScreenQueries coded(*items.screen, queries.values + start * items.rows.dim, n_vectors,
+                            n_jobs);
   std::vector<double> upper(static_cast<std::size_t>((last - first) * items.n), 0.0);
   const std::vector<std::int64_t> bounds = task_bounds(items);
   const auto n_tasks = static_cast<std::int64_t>(bounds.size()) - 1;
@@ -181,24 +69,20 @@ std::vector<double> upper_bounds(const MaxSimItems& items, const MaxSimQueries& 
     if (width == 0) return;
     poll_interrupt();
     Workspace& space = work[static_cast<std::size_t>(worker)];
-    if (space.scratch == nullptr) {
-      space.scratch = std::make_unique<ScreenScratch>(static_cast<int>(sweep.n_vectors()));
-    }
+    if (space.scratch == nullptr) space.scratch = std::make_unique<ReachScratch>(n_vectors);
     std::vector<float>& best = space.best;
-    if (static_cast<std::int64_t>(best.size()) < sweep.n_vectors() * width) {
-      best.resize(static_cast<std::size_t>(sweep.n_vectors() * width));
+    if (static_cast<std::int64_t>(best.size()) < n_vectors * width) {
+      best.resize(static_cast<std::size_t>(n_vectors * width));
     }
-    sweep.run(from, to, heights.data(), best.data(), *space.scratch);
+    find_reach(items, coded, n_vectors, from, to, Reach::kBound, *space.scratch, best.data());
     for (std::int64_t q = first; q < last; ++q) {
       double* out = upper.data() + (q - first) * items.n + from;
       for (std::int64_t i = queries.offsets[q] - start; i < queries.offsets[q + 1] - start; ++i) {
-        const double height = heights[static_cast<std::size_t>(i)];
-        const double slack = sweep.slack(i);
-        const double weight = sweep.weight(i);
+        const double weight = maxsim_weight(items, coded.terms(i));
+        const double step = coded.terms(i).step * weight;
+        const double slack = coded.slack(i) * weight;
         const float* mine = best.data() + i * width;
-        for (std::int64_t d = 0; d < width; ++d) {
-          out[d] += weight * std::max(height, static_cast<double>(mine[d]) + slack);
-        }
+        for (std::int64_t d = 0; d < width; ++d) out[d] += step * mine[d] + slack;
       }
     }
   });

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "index/exact.h"
 #include "simd/panel.h"
@@ -22,57 +23,65 @@ bool maxsim_screened(const MaxSimItems& items, const float* values, std::int64_t
   return true;
 }
 
+double maxsim_weight(const MaxSimItems& items, const QueryTerms& terms) {
+  return items.metric == Metric::kCosine ? 1.0 / std::sqrt(terms.square) : 1.0;
+}
+
 MaxSimScorer::MaxSimScorer(const MaxSimItems& items, const float* values, std::int64_t n_vectors)
     : items_(items), n_vectors_(n_vectors) {
   scorers_.reserve(static_cast<std::size_t>(n_vectors));
   for (std::int64_t i = 0; i < n_vectors; ++i) {
     scorers_.emplace_back(items.rows, items.norms, items.metric, values + i * items.rows.dim);
   }
+  rows_.resize(static_cast<std::size_t>(n_vectors));
   if (!maxsim_screened(items, values, n_vectors)) return;
   coded_ = std::make_unique<ScreenQueries>(*items.screen, values, n_vectors, 1);
   scratch_ = std::make_unique<ScreenScratch>(static_cast<int>(n_vectors));
-  std::fill_n(scratch_->limits.begin(), n_vectors, -std::numeric_limits<float>::infinity());
+  reach_scratch_ = std::make_unique<ReachScratch>(n_vectors);
   for (std::int64_t i = 0; i < n_vectors; ++i) {
-    const double length = std::sqrt(coded_->terms(i).square);
-    weights_.push_back(items.metric == Metric::kCosine ? 1.0 / length : 1.0);
-    slacks_.push_back(coded_->slack(i));
+    const double weight = maxsim_weight(items, coded_->terms(i));
+    steps_.push_back(coded_->terms(i).step * weight);
+    slacks_.push_back(coded_->slack(i) * weight);
   }
   best_.resize(static_cast<std::size_t>(n_vectors));
 }
 
 double MaxSimScorer::score(std::int64_t item, double least) {
-  if (coded_ == nullptr) return score_all(item);
   const std::int64_t first = items_.offsets[item];
   const std::int64_t last = items_.offsets[item + 1];
-  estimate(first, last);
+  if (coded_ == nullptr) return score_all(first, last);
+  find_reach(items_, *coded_, n_vectors_, item, item + 1, Reach::kEstimate, *reach_scratch_,
+             best_.data());
   double upper = 0.0;
-  for (std::int64_t i = 0; i < n_vectors_; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    upper += weights_[at] * (best_[at] + slacks_[at]);
-  }
+  for (std::size_t i = 0; i < best_.size(); ++i) upper += steps_[i] * best_[i] + slacks_[i];
   if (upper < least) return -std::numeric_limits<double>::infinity();
-  return settle(first, last, upper, least);
+  gather(first, last);
+  return settle(upper, least);
 }
 
-double MaxSimScorer::score_all(std::int64_t item) {
-  const std::int64_t first = items_.offsets[item];
-  const std::int64_t n = items_.offsets[item + 1] - first;
-  rows_.resize(static_cast<std::size_t>(n));
-  exact_.resize(static_cast<std::size_t>(n));
-  for (std::int64_t j = 0; j < n; ++j) rows_[static_cast<std::size_t>(j)] = first + j;
+double MaxSimScorer::best_of(std::size_t vector, const std::vector<std::int64_t>& rows) {
+  exact_.resize(rows.size());
+  scorers_[vector].score(rows.data(), static_cast<std::int64_t>(rows.size()), exact_.data());
+  return *std::max_element(exact_.begin(), exact_.end());
+}
+
+double MaxSimScorer::score_all(std::int64_t first, std::int64_t last) {
+  std::vector<std::int64_t>& rows = all_;
+  rows.resize(static_cast<std::size_t>(last - first));
+  std::iota(rows.begin(), rows.end(), first);
   double sum = 0.0;
-  for (const Scorer& scorer : scorers_) {
-    scorer.score(rows_.data(), n, exact_.data());
-    sum += *std::max_element(exact_.begin(), exact_.end());
-  }
+  for (std::size_t i = 0; i < scorers_.size(); ++i) sum += best_of(i, rows);
   return sum;
 }
 
-// values_ and best_ of the rows [first, last), in the units of scores times |q| under cosine.
-void MaxSimScorer::estimate(std::int64_t first, std::int64_t last) {
+// rows_: what the screen passes on at max v - 2 E. The best row is among it: its own bound is at
+// least its score - E, which is at least max v - 2 E.
+void MaxSimScorer::gather(std::int64_t first, std::int64_t last) {
   const ScreenShape& shape = items_.screen->shape();
-  const std::int64_t n = last - first;
-  values_.resize(static_cast<std::size_t>(n_vectors_ * n));
+  for (std::size_t i = 0; i < best_.size(); ++i) {
+    rows_[i].clear();
+    scratch_->limits[i] = static_cast<float>(best_[i] - 2.0 * slacks_[i] / steps_[i]);
+  }
   PanelQueries queries = coded_->panel_queries(0, static_cast<int>(n_vectors_));
   queries.limit = scratch_->limits.data();
   queries.survivor_values = scratch_->survivor_values.data();
@@ -83,39 +92,18 @@ void MaxSimScorer::estimate(std::int64_t first, std::int64_t last) {
                                        shape.groups - shape.head_groups, scratch_->hits.data());
     for (std::int64_t h = 0; h < n_hits; ++h) {
       const PanelHit& hit = scratch_->hits[static_cast<std::size_t>(h)];
-      const std::int64_t j = row + hit.row - first;
-      if (j < 0 || j >= n) continue;
-      values_[static_cast<std::size_t>(static_cast<std::int64_t>(hit.query) * n + j)] = hit.value;
+      const std::int64_t mine = row + hit.row;
+      if (mine >= first && mine < last) rows_[hit.query].push_back(mine);
     }
-  }
-  for (std::int64_t i = 0; i < n_vectors_; ++i) {
-    float* mine = values_.data() + i * n;
-    const auto step = static_cast<float>(coded_->terms(i).step);
-    float best = -std::numeric_limits<float>::infinity();
-    for (std::int64_t j = 0; j < n; ++j) {
-      mine[j] *= step;  // one more rounding, which the slack's 2^-20 covers
-      best = std::max(best, mine[j]);
-    }
-    best_[static_cast<std::size_t>(i)] = best;
   }
 }
 
-double MaxSimScorer::settle(std::int64_t first, std::int64_t last, double upper, double least) {
-  const std::int64_t n = last - first;
+double MaxSimScorer::settle(double upper, double least) {
   double sum = 0.0;
-  for (std::int64_t i = 0; i < n_vectors_; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const float* mine = values_.data() + i * n;
-    const double low = static_cast<double>(best_[at]) - 2.0 * slacks_[at];
-    rows_.clear();
-    for (std::int64_t j = 0; j < n; ++j) {
-      if (mine[j] >= low) rows_.push_back(first + j);
-    }
-    exact_.resize(rows_.size());
-    scorers_[at].score(rows_.data(), static_cast<std::int64_t>(rows_.size()), exact_.data());
-    const double best = *std::max_element(exact_.begin(), exact_.end());
+  for (std::size_t i = 0; i < best_.size(); ++i) {
+    const double best = best_of(i, rows_[i]);
     sum += best;
-    upper += best - weights_[at] * (best_[at] + slacks_[at]);
+    upper += best - (steps_[i] * best_[i] + slacks_[i]);
     // `upper` gathers a rounding or two a vector; an item this near to `least` is scored to the
     // end.
     if (upper + 1e-9 * (std::abs(upper) + std::abs(least)) < least) {

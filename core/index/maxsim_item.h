@@ -9,14 +9,15 @@
 
 #include "index/candidates.h"
 #include "index/maxsim.h"
+#include "index/maxsim_reach.h"
 #include "index/screen_queries.h"
 
 namespace vl {
 
-// Scores items for one query. With a screen, int8 products of the item's rows say which row can
-// hold the maximum of a query vector: with estimates v_j wrong by at most E, only rows with
-// v_j >= max v - 2 E are scored in float64, and an item whose sum of max v + E stays below what is
-// needed is dropped before that. Not shared between threads.
+// Scores items for one query. With a screen, int8 products of the item's rows come first: with
+// estimates v_j wrong by at most E, an item whose sum of max v + E stays below what is needed is
+// dropped, and otherwise only rows with v_j >= max v - 2 E are scored in float64. Not shared
+// between threads.
 class MaxSimScorer {
  public:
   // The screen is used while products stay far from the ends of float32.
@@ -26,20 +27,22 @@ class MaxSimScorer {
   double score(std::int64_t item, double least);
 
  private:
-  double score_all(std::int64_t item);
-  void estimate(std::int64_t first, std::int64_t last);
-  double settle(std::int64_t first, std::int64_t last, double upper, double least);
+  double score_all(std::int64_t first, std::int64_t last);
+  double best_of(std::size_t vector, const std::vector<std::int64_t>& rows);
+  void gather(std::int64_t first, std::int64_t last);
+  double settle(double upper, double least);
 
   const MaxSimItems& items_;
   std::int64_t n_vectors_;
   std::vector<Scorer> scorers_;
   std::unique_ptr<ScreenQueries> coded_;
   std::unique_ptr<ScreenScratch> scratch_;
-  std::vector<double> weights_;  // value to score: 1 / |q| under cosine
-  std::vector<double> slacks_;   // E
-  std::vector<float> values_;    // (n_vectors, rows of the item)
-  std::vector<float> best_;      // (n_vectors)
-  std::vector<std::int64_t> rows_;
+  std::unique_ptr<ReachScratch> reach_scratch_;
+  std::vector<double> steps_;                    // of codes, in scores
+  std::vector<double> slacks_;                   // E, in scores
+  std::vector<float> best_;                      // (n_vectors), in steps
+  std::vector<std::vector<std::int64_t>> rows_;  // of a vector, those that may hold its maximum
+  std::vector<std::int64_t> all_;
   std::vector<double> exact_;
 };
 
@@ -62,5 +65,8 @@ class BestItems {
 
 // False where squares could leave float32: such rows or queries are scored in float64 alone.
 bool maxsim_screened(const MaxSimItems& items, const float* values, std::int64_t n_vectors);
+
+// From a product with a row, over |row| under cosine, to the score.
+double maxsim_weight(const MaxSimItems& items, const QueryTerms& terms);
 
 }  // namespace vl

@@ -65,6 +65,29 @@ struct PanelHit {
 using PanelFilter = std::int64_t (*)(const PanelQueries& queries, const PanelPair& rows, int groups,
                                      int rest_groups, PanelHit* out);
 
+// Neighbouring rows of one panel that belong to one item: bit j of `lanes` is row j.
+struct PanelRun {
+  std::uint32_t lanes;
+  bool ends;  // the item's last rows: its maximum is written then
+  std::int32_t item;
+};
+
+// The runs of both panels of a pair, in the order of rows. A row may be in none.
+struct PanelRuns {
+  PanelRun runs[2 * kPanelRows];
+  int count[kPanelsPerCall];
+};
+
+// out[query * out_stride + item] = max over the item's rows of
+//   A*dot         over all groups, completed as above, when rest_groups > 0 or without a tail;
+//   A*dot + T*w   over the head alone, when rest_groups == 0 and queries.tail is given.
+// Biases, limits and room for survivors are not read.
+// An item may go on in the next call: `open` (n x 16, 64-byte aligned; -inf before the first call)
+// keeps its maxima until its run ends.
+using PanelReach = void (*)(const PanelQueries& queries, const PanelPair& rows, int groups,
+                            int rest_groups, const PanelRuns& runs, float* open, float* out,
+                            std::int64_t out_stride);
+
 // out[query * out_stride + row] = dot, for the 32 rows of the pair (float32 and bfloat16 only).
 using PanelProduct = void (*)(const void* queries, std::int64_t row_bytes, int n,
                               const PanelPair& rows, int groups, float* out,
@@ -79,6 +102,7 @@ struct PanelKernels {
   PanelFilter filter_f32;
   PanelProduct product_bf16;
   PanelProduct product_f32;
+  PanelReach reach_int8;
 };
 
 // The best kernels at or below `level`.

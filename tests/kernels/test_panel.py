@@ -240,3 +240,62 @@ def test_shapes_are_checked() -> None:
         kernels.panel_product(
             "scalar", "f32", np.zeros((1, 64), np.uint8), np.zeros((3, 64), np.uint8)
         )
+
+
+def reach_terms(rng: np.random.Generator, n: int, rows: int) -> dict[str, Array]:
+    """Positive factors and lengths, of queries and of rows."""
+    return {
+        "scale": rng.uniform(0.5, 2, rows).astype(np.float32),
+        "tail": rng.uniform(0, 9, rows).astype(np.float32),
+        "query_tail": rng.uniform(0, 9, n).astype(np.float32),
+        "rest_scale": rng.uniform(0.5, 2, rows).astype(np.float32),
+        "rest_weight": rng.uniform(0.5, 2, n).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("panel_level", LEVELS)
+@pytest.mark.parametrize("bound", [True, False])
+def test_items_reach_the_highest_of_their_rows_across_panels_and_pairs(
+    panel_level: str, bound: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    # One row; a few; up to the end of a panel; over a pair and more; left out; many small ones.
+    lengths = [1, 3, 12, 16, 5, 40, 7, 1, 1, 1, 30, 11]
+    item_of = np.repeat(np.arange(len(lengths)), lengths).astype(np.int32)
+    assert len(item_of) == 4 * ROWS
+    item_of[item_of == 4] = -1
+    for n in (1, 5, 13, 33):
+        parts = [codes(rng, n, 32, panel_level) for _ in range(4)]
+        q = parts[0][0]
+        x = np.vstack([part[1] for part in parts])
+        head, rest = (q[:, a:b].astype(np.int64) @ x[:, a:b].T for a, b in ((0, 64), (64, 128)))
+        terms = reach_terms(rng, n, len(x))
+        wanted = head * terms["scale"].astype(np.float64)
+        if bound:
+            wanted += np.outer(terms["query_tail"], terms["tail"]).astype(np.float64)
+        else:
+            wanted += rest * np.outer(terms["rest_weight"], terms["rest_scale"]).astype(np.float64)
+        sums = [
+            -128 * q[:, a:b].astype(np.int32).sum(1, dtype=np.int32)
+            for a, b in ((0, 64), (64, 128))
+        ]
+        found = np.array(
+            kernels.panel_reach(
+                panel_level,
+                as_bytes(q),
+                (x.astype(np.int16) + 128).astype(np.uint8),
+                16,
+                bound,
+                *sums,
+                item_of=item_of,
+                n_items=len(lengths),
+                **terms,
+            )
+        )
+        for item in range(len(lengths)):
+            mine = wanted[:, item_of == item]
+            if mine.shape[1] == 0:
+                assert np.all(found[:, item] == -np.inf)
+            else:
+                error = 1e-6 * np.abs(wanted).max()
+                np.testing.assert_allclose(found[:, item], mine.max(axis=1), atol=error, rtol=0)

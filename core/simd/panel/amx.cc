@@ -22,6 +22,7 @@ const PanelKernels kPanelAmx = {
     filter_panels<FloatOps512, 12, 2>,
     product_tiles_bf16,
     product_panels<FloatOps512, 12, 2>,
+    reach_tiles<Int8VnniOps512>,
 };
 
 }  // namespace vl

@@ -141,6 +141,40 @@ std::int64_t filter_tiles(const PanelQueries& q, const PanelPair& rows, int grou
   return out - begin;
 }
 
+template <class Ops>
+void reach_tiles(const PanelQueries& q, const PanelPair& rows, int groups, int rest_groups,
+                 const PanelRuns& runs, float* open, float* out, std::int64_t out_stride) {
+  const auto* panel = static_cast<const unsigned char*>(rows.data);
+  const auto* rest = static_cast<const unsigned char*>(rows.rest);
+  alignas(64) float sums[1024];
+  alignas(64) float more[1024];
+  VL_TILE_CONFIG(&kTileConfig);
+  for (int first = 0; first < q.n; first += kQueryPad) {
+    const unsigned char* codes = query_row(q, first);
+    tile_block<true>(codes, q.row_bytes, panel, groups, sums);
+    if (rest_groups > 0) {
+      tile_block<true>(codes + kGroupBytes * groups, q.row_bytes, rest, rest_groups, more);
+    }
+    const int count = q.n - first < kQueryPad ? q.n - first : kQueryPad;
+    const bool whole = rest_groups > 0;
+    for (int p = 0; p < kPanelsPerCall; ++p) {
+      const ReachTerms<Ops> terms(q, rows, p, whole);
+      for (int i = 0; i < count; ++i) {
+        const int query = first + i;
+        const __m512 dot = tile_dot<true>(sums, i, p, q.start[query]);
+        const __m512 rest_dot =
+            whole ? tile_dot<true>(more, i, p, q.rest_start[query]) : _mm512_setzero_ps();
+        const __m512 value = reached<Ops>(q, query, terms, whole, dot, rest_dot);
+        float* mine = open + query * kPanelRows;
+        const __m512 best =
+            fold_runs<Ops>(runs, p, value, Ops::load(mine), out + query * out_stride);
+        Ops::store(mine, best);
+      }
+    }
+  }
+  VL_TILE_RELEASE();
+}
+
 // Rows of the last partial block of queries lie within the caller's padding (kQueryPad).
 inline void product_tiles_bf16(const void* queries, std::int64_t row_bytes, int n,
                                const PanelPair& rows, int groups, float* out,

@@ -3,6 +3,7 @@
 // registers.
 #include <immintrin.h>
 
+#include "simd/panel/reach.h"
 #include "simd/panel/tile.h"
 
 namespace vl {
@@ -32,6 +33,9 @@ struct Float256 {
   static Float min(Float a, Float b) {
     return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
   }
+  static Float max(Float a, Float b) {
+    return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+  }
   static Float fma(Float a, Float b, Float c) {
     return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
   }
@@ -46,6 +50,21 @@ struct Float256 {
     const int low = _mm256_movemask_ps(_mm256_cmp_ps(a.low, b.low, _CMP_GE_OQ));
     const int high = _mm256_movemask_ps(_mm256_cmp_ps(a.high, b.high, _CMP_GE_OQ));
     return static_cast<unsigned>(low) | (static_cast<unsigned>(high) << 8);
+  }
+  static __m256 lane_mask(unsigned lanes) {
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i mine = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(lanes)), bits);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(mine, bits));
+  }
+  static Float blend(unsigned lanes, Float yes, Float no) {
+    return {_mm256_blendv_ps(no.low, yes.low, lane_mask(lanes & 0xffU)),
+            _mm256_blendv_ps(no.high, yes.high, lane_mask(lanes >> 8))};
+  }
+  static float highest(Float v) {
+    const __m256 eight = _mm256_max_ps(v.low, v.high);
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
   }
 };
 
@@ -125,6 +144,7 @@ const PanelKernels kPanelAvx2 = {
     filter_panels<FloatOps256, 6, 1>,
     product_panels<Bf16Ops256, 4, 1>,
     product_panels<FloatOps256, 6, 1>,
+    reach_panels<Int8Ops256, 4, 1>,
 };
 
 }  // namespace vl

@@ -13,6 +13,7 @@ const PanelKernels kPanelAvx512 = {
     filter_panels<FloatOps512, 12, 2>,
     product_panels<Bf16SplitOps512, 8, 2>,
     product_panels<FloatOps512, 12, 2>,
+    reach_panels<Int8MaddOps512, 12, 2>,
 };
 
 }  // namespace vl

@@ -13,6 +13,7 @@ const PanelKernels kPanelAvx512Bf16 = {
     filter_panels<FloatOps512, 12, 2>,
     product_panels<Bf16Ops512, 12, 2>,
     product_panels<FloatOps512, 12, 2>,
+    reach_panels<Int8VnniOps512, 12, 2>,
 };
 
 }  // namespace vl

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "simd/panel/reach.h"
 #include "simd/panel/tile.h"
 
 namespace vl {
@@ -23,10 +24,15 @@ struct Float512 {
   static Float set1(float v) { return _mm512_set1_ps(v); }
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
   static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
+  static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
   static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
   static unsigned at_least(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+  static Float blend(unsigned lanes, Float yes, Float no) {
+    return _mm512_mask_blend_ps(static_cast<__mmask16>(lanes), no, yes);
+  }
+  static float highest(Float v) { return _mm512_reduce_max_ps(v); }
 };
 
 struct FloatOps512 : Float512 {

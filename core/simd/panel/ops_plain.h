@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "simd/panel/reach.h"
 #include "simd/panel/tile.h"
 
 namespace vl {
@@ -44,6 +45,11 @@ struct PlainFloat {
     for (int i = 0; i < kPanelRows; ++i) r.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
     return r;
   }
+  static Float max(const Float& a, const Float& b) {
+    Float r;
+    for (int i = 0; i < kPanelRows; ++i) r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+    return r;
+  }
   static Float fma(const Float& a, const Float& b, const Float& c) {
     Float r;
     for (int i = 0; i < kPanelRows; ++i) r.v[i] = a.v[i] * b.v[i] + c.v[i];
@@ -61,6 +67,16 @@ struct PlainFloat {
     unsigned mask = 0;
     for (int i = 0; i < kPanelRows; ++i) mask |= static_cast<unsigned>(a.v[i] >= b.v[i]) << i;
     return mask;
+  }
+  static Float blend(unsigned lanes, const Float& yes, const Float& no) {
+    Float r;
+    for (int i = 0; i < kPanelRows; ++i) r.v[i] = ((lanes >> i) & 1U) != 0 ? yes.v[i] : no.v[i];
+    return r;
+  }
+  static float highest(const Float& a) {
+    float r = a.v[0];
+    for (int i = 1; i < kPanelRows; ++i) r = r > a.v[i] ? r : a.v[i];
+    return r;
   }
 };
 

@@ -13,6 +13,7 @@ const PanelKernels kPanelScalar = {
     filter_panels<PlainFloatOps, 4, 1>,
     product_panels<PlainBf16Ops, 4, 1>,
     product_panels<PlainFloatOps, 4, 1>,
+    reach_panels<PlainInt8Ops, 4, 1>,
 };
 
 }  // namespace vl

@@ -5,7 +5,8 @@
 // Ops gives:  Rows (64 bytes of a panel), Query (one 4-byte group broadcast), Acc (16
 // accumulators),
 //   load_rows, load_query, start(int32), step(acc, rows, query), to_float(acc) -> Float, and the
-//   Float helpers load, set1, mul, min, fma, add, store and at_least (a 16-bit mask).
+//   Float helpers load, set1, mul, min, max, fma, add, store, at_least (a 16-bit mask), blend (by
+//   such a mask) and highest (of the sixteen lanes).
 // Cost: a block of QB queries x NP panels does QB*NP steps for NP row loads and QB broadcasts, so
 //   QB=12, NP=2 needs 14 loads for 24 steps and keeps 24 accumulators of the 32 zmm registers.
 #pragma once

@@ -4,8 +4,8 @@
     score(Q, P) = sum over q in Q of max over p in P of s(q, p)
 
 with s the cosine or the inner product of two vectors. (Also called Chamfer similarity.) Exactly,
-or in two stages: MUVERA's encodings (`vectorloom.index.FDE`) find candidates in a dense index, and
-these are scored exactly.
+or in two stages: MUVERA's encodings (`vectorloom.index.FDE`) in a dense index, or MaxSim over means
+of neighbouring vectors, find candidates, and these are scored exactly.
 
 Khattab, Zaharia. "ColBERT: Efficient and Effective Passage Search via Contextualized Late
 Interaction over BERT", SIGIR 2020, doi:10.1145/3397271.3401075.
@@ -30,6 +30,7 @@ from vectorloom.index.hits import Hits, pad_hits
 from vectorloom.index.id_rules import name_absent, new_ids, refuse_held, refuse_read_only
 from vectorloom.index.multivector_candidates import CandidateStage
 from vectorloom.index.multivector_store import ItemStore, read_items, write_items
+from vectorloom.index.multivector_windows import WindowStage
 from vectorloom.index.nested import packed, unpacked
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.index.token_vectors import (
@@ -60,9 +61,11 @@ class MultiVector(Estimator):
     ----------
     metric : {"cosine", "ip"}, default="cosine"
         Of two vectors. For vectors of unit length both are the same.
-    encoding : "muvera", FDE or None, default="muvera"
-        How candidates are found: ``"muvera"`` makes an `FDE` of default size, None scores all items
-        at every search (and any search with ``exact=True`` does).
+    encoding : "muvera", "windows", FDE or None, default="muvera"
+        How candidates are found: ``"muvera"`` makes an `FDE` of default size; ``"windows"`` ranks
+        by MaxSim over the means of eight neighbouring vectors, which needs fewer candidates where
+        the vectors of an item come in the order of a text; None scores all items at every search
+        (and any search with ``exact=True`` does).
     index : index or None, default=None
         Dense index of inner products for the encodings, such as
         ``vl.index.Graph(metric="ip")``; it is fitted here. None takes ``Exact(metric="ip",
@@ -461,7 +464,7 @@ class MultiVector(Estimator):
             store.tidy(n_jobs, fully=True)
         params = {
             "metric": store.rows.metric,
-            "encoding": None if self._stage is None else "muvera",
+            "encoding": None if self._stage is None else self._stage.name,
             "dtype": store.rows.kind,
             "memory_limit": self.memory_limit,
             "random_state": self.random_state,
@@ -490,8 +493,9 @@ class MultiVector(Estimator):
         if index.encoding is not None:
             dense = unpacked(file, file.meta.get("encodings"), "encodings")
             places = file.array("places", "<i8", (None,))
-            stage = CandidateStage.opened(file.meta["stage"], dense, places, index.metric)
-            index._stage, index.encoding = stage, stage.encoder
+            kind = WindowStage if index.encoding == WindowStage.name else CandidateStage
+            stage = kind.opened(file.meta["stage"], dense, places, index.metric)
+            index._stage, index.encoding = stage, stage.encoding
         return index
 
     # ---- inside --------------------------------------------------------------------------------
@@ -505,6 +509,8 @@ class MultiVector(Estimator):
     def _new_stage(self, dim: int) -> CandidateStage | None:
         if self.encoding is None:
             return None
+        if isinstance(self.encoding, str) and self.encoding == WindowStage.name:
+            return self._new_windows()
         if isinstance(self.encoding, FDE):
             params = self.encoding.get_params()
             if params["dim"] != dim:
@@ -516,7 +522,7 @@ class MultiVector(Estimator):
             params = {"dim": dim, "random_state": self.random_state}
         else:
             raise ParameterError(
-                f"encoding must be 'muvera', an FDE or None; got {self.encoding!r}."
+                f"encoding must be 'muvera', 'windows', an FDE or None; got {self.encoding!r}."
             )
         params |= {"n_jobs": self.n_jobs}
         if self.memory_limit is not None:
@@ -531,6 +537,15 @@ class MultiVector(Estimator):
                     f"{dense.metric!r}."
                 )
         return CandidateStage(FDE(**params), dense, self.metric)
+
+    def _new_windows(self) -> WindowStage:
+        if self.index is not None:
+            raise ParameterError(
+                "index= is for encodings; windows are kept in a MultiVector of their own. Leave it "
+                "out, or pass encoding='muvera'."
+            )
+        windows = MultiVector(self.metric, encoding=None, dtype=self.dtype, n_jobs=self.n_jobs)
+        return WindowStage(windows, self.metric)
 
     def _recalibrate(self, n_jobs: int | None) -> None:
         """Measure depth again when the index has doubled."""

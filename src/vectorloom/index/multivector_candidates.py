@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vectorloom.errors import InternalError, ParameterError
 from vectorloom.index.exact import Exact
 from vectorloom.index.fde import FDE
+from vectorloom.index.hits import Hits
 from vectorloom.index.multivector_store import ItemStore
 from vectorloom.index.token_vectors import TokenVectors, run_offsets, unit_rows
 
@@ -42,6 +43,8 @@ class CandidateStage:
         Under cosine vectors are encoded with unit length.
     """
 
+    name = "muvera"
+
     def __init__(self, encoder: FDE, index: Any, metric: str) -> None:
         # The limit is one of all encodings as the index holds them, not of a block being encoded.
         self._limited = encoder
@@ -51,6 +54,11 @@ class CandidateStage:
         # Places of true neighbours among candidates, ascending, of so many items.
         self.places: NDArray[np.int64] = np.empty(0, np.int64)
         self.n_calibrated = 0
+
+    @property
+    def encoding(self) -> Any:
+        """What names the stage among the parameters of an index."""
+        return self.encoder
 
     def extend(self, store: ItemStore, tokens: TokenVectors, ids: NDArray[Any]) -> None:
         """Add the encodings of new items; what an index of rows can take in parts goes in parts."""
@@ -85,15 +93,19 @@ class CandidateStage:
         self, store: ItemStore, queries: TokenVectors, n: int, where: Any
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the positions of the candidates of all queries, in runs, and the runs' limits."""
-        encoded = self.encoder.encode_queries(self._normal(queries, "queries"))
-        if getattr(self.index, "dtype", None) == "int8":
-            encoded = _whole_numbers(encoded)
-        hits = self.index.search(encoded, k=n, where=where)
+        hits = self._candidates(queries, n, where)
         kept = np.arange(hits.ids.shape[1]) < hits.counts[:, None]
         found = store.find(hits.ids[kept])
         if len(found) and int(found.min()) < 0:
             raise InternalError("the candidates' index holds an item that is not there")
         return found, run_offsets(hits.counts)
+
+    def _candidates(self, queries: TokenVectors, n: int, where: Any) -> Hits:
+        encoded = self.encoder.encode_queries(self._normal(queries, "queries"))
+        if getattr(self.index, "dtype", None) == "int8":
+            encoded = _whole_numbers(encoded)
+        found: Hits = self.index.search(encoded, k=n, where=where)
+        return found
 
     # ---- how deep ------------------------------------------------------------------------------
 
