@@ -19,6 +19,7 @@
 #include "index/lists.h"
 #include "index/lists_assign.h"
 #include "index/lists_codes.h"
+#include "index/lists_lookup.h"
 #include "simd/panel.h"
 
 namespace nb = nanobind;
@@ -135,6 +136,61 @@ class ListsHolder {
   std::unique_ptr<Lists> lists_;
   std::int64_t largest_ = -1;
 };
+
+nb::ndarray<nb::numpy, std::int64_t> propose(
+    const nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>& tables,
+    FloatMatrix products, FloatVector centre_squares, FloatVector gaps, std::int64_t n_probes,
+    const nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>& codes,
+    IntVector starts, IntVector order, FloatVector squares, const std::string& metric,
+    std::int64_t width, std::optional<ByteVector> mask, std::optional<int> n_jobs) {
+  LookupLists lists;
+  lists.metric = metric_named(metric);
+  lists.n_parts = static_cast<int>(codes.shape(1));
+  lists.n_lists = static_cast<std::int64_t>(products.shape(1));
+  const auto n = static_cast<std::int64_t>(codes.shape(0));
+  const std::size_t n_queries = tables.shape(0);
+  require(tables.shape(1) == codes.shape(1) && tables.shape(2) == 256 && codes.shape(1) > 0,
+          "tables: (n_queries, parts, 256) expected, a part a byte of the codes");
+  require(products.shape(0) == n_queries && gaps.shape(0) == n_queries,
+          "products and gaps: one a query");
+  require(static_cast<std::int64_t>(starts.shape(0)) == lists.n_lists + 1 &&
+              starts.data()[0] == 0 && starts.data()[lists.n_lists] == n &&
+              std::is_sorted(starts.data(), starts.data() + starts.shape(0)),
+          "starts: one a list and an end, ascending over the codes");
+  require(static_cast<std::int64_t>(order.shape(0)) == n, "order: one a code");
+  require(lists.metric == Metric::kIp || static_cast<std::int64_t>(squares.shape(0)) == n,
+          "squares: one a code");
+  require(lists.metric != Metric::kL2 ||
+              static_cast<std::int64_t>(centre_squares.shape(0)) == lists.n_lists,
+          "centre_squares: one a list");
+  require(width >= 0 && n_probes >= 0, "width and n_probes must not be negative");
+  if (mask) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      require(order.data()[i] >= 0 && order.data()[i] < static_cast<std::int64_t>(mask->shape(0)),
+              "mask: one byte a position");
+    }
+  }
+  lists.codes = codes.data();
+  lists.starts = starts.data();
+  lists.order = order.data();
+  lists.squares = squares.data();
+  LookupQuery query;
+  query.tables = tables.data();
+  query.products = products.data();
+  query.centre_squares = centre_squares.data();
+  query.gaps = gaps.data();
+  query.n_queries = static_cast<std::int64_t>(n_queries);
+  query.n_probes = n_probes;
+  query.mask = mask ? mask->data() : nullptr;
+  query.n_jobs = n_jobs.value_or(0);
+  const auto columns = static_cast<std::size_t>(width);
+  std::vector<std::int64_t> positions(n_queries * columns);
+  {
+    const nb::gil_scoped_release release;
+    propose_by_lookup(lists, query, width, positions.data());
+  }
+  return owned(std::move(positions), {n_queries, columns});
+}
 
 void check_shape(const ListShape& shape) {
   require(shape.head > 0 && shape.head % 64 == 0, "head_dims: a multiple of 64 expected");
@@ -323,6 +379,10 @@ void bind_lists(nb::module_& m) {
   m.def("assign_lists", &assign, "rows"_a, "centroids"_a, "twice"_a, "weight"_a = 1.0F,
         "n_jobs"_a = nb::none(),
         "(labels, others): the list of the nearest centroid, and a second one or None.");
+  m.def("propose_by_lookup", &propose, "tables"_a, "products"_a, "centre_squares"_a, "gaps"_a,
+        "n_probes"_a, "codes"_a, "starts"_a, "order"_a, "squares"_a, "metric"_a, "width"_a,
+        "mask"_a = nb::none(), "n_jobs"_a = nb::none(),
+        "Positions (n_queries, width) of the best rows of probed lists by product codes.");
 }
 
 }  // namespace vl

@@ -30,6 +30,15 @@ class Probes {
     }
   }
 
+  // Visits the lists of a query, in order.
+  template <class Visit>
+  void each_list_of(std::int64_t q, const Visit& visit) const {
+    const auto row = static_cast<std::size_t>(q);
+    for (std::int64_t i = starts_[row]; i < starts_[row + 1]; ++i) {
+      visit(static_cast<std::int64_t>(lists_[static_cast<std::size_t>(i)]));
+    }
+  }
+
   // Of a row that stands in `list`, which q probes, and in `other`, which it may probe too: whether
   // `list` is where it is looked at.
   bool looked_at_in(std::int64_t q, std::int64_t list, std::int64_t other) const {

@@ -7,9 +7,10 @@ and by |x'|, which is kept, distances and cosines follow. Codes propose the `rea
 probed lists (a number of rows here, measured like everything in lists_calibration.py); these are
 scored from the rows, or, where codes are all there is, from what they decode to.
 
-Cost: a query scores each code of its lists once, in the compressor's own kernel, and sorts out the
-best with NumPy: some ten nanoseconds a row. Codes made for lists (lists.py) are several times as
-fast and need no memory more than scalar codes of 8 or 4 bits; these here go below.
+Cost: a query scores each code of its lists once: codes of a byte a part (PQ) in one sweep that
+keeps the best, others in the compressor's own kernel, sorted out with NumPy, some ten nanoseconds a
+row. Codes made for lists (lists.py) are several times as fast and need no memory more than scalar
+codes of 8 or 4 bits; these here go below.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
+from vectorloom.compress.codebook.pq import PartCodes, part_tables
 from vectorloom.compress.codes import Codes
 from vectorloom.compress.compressor import Compressor
 from vectorloom.errors import FormatError
@@ -37,6 +39,7 @@ _BLOCK = 32_768  # rows coded at a time
 _FEW = 8  # queries that meet all codes at a time
 _TRIALS = 128  # rows whose neighbours' ranks among all codes are measured
 _POOR = 0.95
+_TABLE_BYTES = 1 << 24  # tables of so many queries at a time
 
 
 class CodecLists(InvertedLists):
@@ -68,6 +71,7 @@ class CodecLists(InvertedLists):
         self.codec = codec
         self._final = final
         self._warned = False
+        self._centre_squares = np.einsum("ij,ij->i", centroids, centroids)
         self.arrays: dict[str, NDArray[Any]] | None = None  # order, starts, codes, squares
 
     @classmethod
@@ -229,7 +233,8 @@ class CodecLists(InvertedLists):
         if not self._final:
             return super().search_all(store, queries, k, n_jobs)
         probing = Probing(n_probes=len(self))
-        return self._settled(store, queries, self._proposed(queries, probing, k, None), k, n_jobs)
+        proposed = self._proposed(queries, probing, k, None, n_jobs)
+        return self._settled(store, queries, proposed, k, n_jobs)
 
     def search(
         self,
@@ -252,7 +257,8 @@ class CodecLists(InvertedLists):
                 store.rows_before(n), norms[:n], None, store.metric, queries, k,
                 None if mask is None else mask[:n], None if keys is None else keys[:n], n_jobs,
             )  # fmt: skip
-        return self._settled(store, queries, self._proposed(queries, probing, k, mask), k, n_jobs)
+        proposed = self._proposed(queries, probing, k, mask, n_jobs)
+        return self._settled(store, queries, proposed, k, n_jobs)
 
     def within(
         self,
@@ -314,19 +320,63 @@ class CodecLists(InvertedLists):
         probing: Probing,
         k: int,
         mask: NDArray[np.uint8] | None,
+        n_jobs: int | None,
     ) -> NDArray[np.int64]:
         """Return the positions that codes propose for each query, -1 where there are no more."""
         measured = self.calibrations[-1].k if self.calibrations else k
         reach = probing.reach * max(1.0, k / measured)
         width = min(self.n_listed, max(k, int(np.ceil(reach))))
-        out = np.full((len(queries), width), -1, np.int64)
         near = _nearness(self, queries)
+        if self._looked_up:
+            return self._proposed_by_lookup(queries, near, probing, width, mask, n_jobs)
+        out = np.full((len(queries), width), -1, np.int64)
         chosen = _chosen(self.metric, queries, near, self.centroids, probing)
         for i in range(len(queries)):  # lists are too short to be worth a call each
             lists = np.flatnonzero(chosen[i])
             values = self._values(queries[i : i + 1], lists, near[i : i + 1])[0]
             positions = np.concatenate([self._part("order", at) for at in lists])
             _keep_best(values, positions, mask, out[i])
+        return out
+
+    @property
+    def _looked_up(self) -> bool:
+        """Whether codes are a byte a part, summed up by tables."""
+        return isinstance(self.codec, PartCodes) and self.codec._words().shape[1] == 256
+
+    def _proposed_by_lookup(
+        self,
+        queries: NDArray[np.float32],
+        near: NDArray[np.float32],
+        probing: Probing,
+        width: int,
+        mask: NDArray[np.uint8] | None,
+        n_jobs: int | None,
+    ) -> NDArray[np.int64]:
+        assert isinstance(self.codec, PartCodes)
+        assert self.arrays is not None
+        gaps = np.full(len(queries), probing.gap, np.float32)
+        if self.metric != "l2":
+            gaps *= np.sqrt(np.einsum("ij,ij->i", queries, queries))
+        words, asked = self.codec._words(), self.codec._asked(queries)
+        step = max(1, _TABLE_BYTES // words[:, :, 0].nbytes)
+        out = np.empty((len(queries), width), np.int64)
+        for first in range(0, len(queries), step):
+            part = slice(first, first + step)
+            out[part] = _core.propose_by_lookup(
+                part_tables(asked[part], words, "ip"),
+                near[part],
+                self._centre_squares,
+                gaps[part],
+                probing.n_probes,
+                self.arrays["codes"],
+                self.arrays["starts"],
+                self.arrays["order"],
+                self.arrays["squares"],
+                self.metric,
+                width,
+                None if mask is None else mask,
+                n_jobs,
+            )
         return out
 
     def _part(self, name: str, at: Any) -> NDArray[Any]:
