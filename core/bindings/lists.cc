@@ -138,7 +138,8 @@ class ListsHolder {
 };
 
 nb::ndarray<nb::numpy, std::int64_t> propose(
-    const nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>& tables,
+    FloatMatrix queries,
+    const nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>& words,
     FloatMatrix products, FloatVector centre_squares, FloatVector gaps, std::int64_t n_probes,
     const nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>& codes,
     IntVector starts, IntVector order, FloatVector squares, const std::string& metric,
@@ -148,9 +149,13 @@ nb::ndarray<nb::numpy, std::int64_t> propose(
   lists.n_parts = static_cast<int>(codes.shape(1));
   lists.n_lists = static_cast<std::int64_t>(products.shape(1));
   const auto n = static_cast<std::int64_t>(codes.shape(0));
-  const std::size_t n_queries = tables.shape(0);
-  require(tables.shape(1) == codes.shape(1) && tables.shape(2) == 256 && codes.shape(1) > 0,
-          "tables: (n_queries, parts, 256) expected, a part a byte of the codes");
+  lists.width = static_cast<std::int64_t>(words.shape(2));
+  const std::size_t n_queries = queries.shape(0);
+  require(words.shape(0) == codes.shape(1) && words.shape(1) == 256 && codes.shape(1) > 0 &&
+              words.shape(2) > 0,
+          "words: (parts, 256, width) expected, a part a byte of the codes");
+  require(queries.shape(1) == words.shape(0) * words.shape(2),
+          "queries: another dimension than the words");
   require(products.shape(0) == n_queries && gaps.shape(0) == n_queries,
           "products and gaps: one a query");
   require(static_cast<std::int64_t>(starts.shape(0)) == lists.n_lists + 1 &&
@@ -171,11 +176,12 @@ nb::ndarray<nb::numpy, std::int64_t> propose(
     }
   }
   lists.codes = codes.data();
+  lists.words = words.data();
   lists.starts = starts.data();
   lists.order = order.data();
   lists.squares = squares.data();
   LookupQuery query;
-  query.tables = tables.data();
+  query.values = queries.data();
   query.products = products.data();
   query.centre_squares = centre_squares.data();
   query.gaps = gaps.data();
@@ -379,9 +385,9 @@ void bind_lists(nb::module_& m) {
   m.def("assign_lists", &assign, "rows"_a, "centroids"_a, "twice"_a, "weight"_a = 1.0F,
         "n_jobs"_a = nb::none(),
         "(labels, others): the list of the nearest centroid, and a second one or None.");
-  m.def("propose_by_lookup", &propose, "tables"_a, "products"_a, "centre_squares"_a, "gaps"_a,
-        "n_probes"_a, "codes"_a, "starts"_a, "order"_a, "squares"_a, "metric"_a, "width"_a,
-        "mask"_a = nb::none(), "n_jobs"_a = nb::none(),
+  m.def("propose_by_lookup", &propose, "queries"_a, "words"_a, "products"_a, "centre_squares"_a,
+        "gaps"_a, "n_probes"_a, "codes"_a, "starts"_a, "order"_a, "squares"_a, "metric"_a,
+        "width"_a, "mask"_a = nb::none(), "n_jobs"_a = nb::none(),
         "Positions (n_queries, width) of the best rows of probed lists by product codes.");
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/threads.h"
 #include "index/lists_probes.h"
+#include "linalg/matmul.h"
 #include "simd/lookup.h"
 
 namespace vl {
@@ -65,11 +66,34 @@ class Best {
 class Scan {
  public:
   Scan(const LookupLists& lists, const LookupQuery& query, std::int64_t width)
-      : lists_(lists), query_(query), best_(width) {}
+      : lists_(lists),
+        query_(query),
+        best_(width),
+        tables_(static_cast<std::size_t>(kQueries * lists.n_parts * kEntries)),
+        parts_(static_cast<std::size_t>(kQueries * lists.width)),
+        sums_(static_cast<std::size_t>(kQueries * kEntries)) {}
+
+  // Products of n queries from `first` on with all words.
+  void prepare(std::int64_t first, std::int64_t n) {
+    const std::int64_t width = lists_.width;
+    const std::int64_t dim = lists_.n_parts * width;
+    for (std::int64_t part = 0; part < lists_.n_parts; ++part) {
+      for (std::int64_t i = 0; i < n; ++i) {
+        std::copy_n(query_.values + (first + i) * dim + part * width, width,
+                    parts_.data() + i * width);
+      }
+      matmul(parts_.data(), n, lists_.words + part * kEntries * width, kEntries, width,
+             sums_.data(), 1);
+      for (std::int64_t i = 0; i < n; ++i) {
+        std::copy_n(sums_.data() + i * kEntries, kEntries,
+                    tables_.data() + (i * lists_.n_parts + part) * kEntries);
+      }
+    }
+  }
 
   void search(std::int64_t q, const Probes& probes, std::int64_t at, std::int64_t* positions) {
     best_.start();
-    const float* table = query_.tables + q * lists_.n_parts * kEntries;
+    const float* table = tables_.data() + at * lists_.n_parts * kEntries;
     probes.each_list_of(at, [&](std::int64_t list) {
       const float base = query_.products[q * lists_.n_lists + list];
       const std::int64_t end = lists_.starts[list + 1];
@@ -105,6 +129,7 @@ class Scan {
   const LookupLists& lists_;
   const LookupQuery& query_;
   Best best_;
+  std::vector<float> tables_, parts_, sums_;
   float values_[kBlock];
 };
 
@@ -121,6 +146,7 @@ void propose_by_lookup(const LookupLists& lists, const LookupQuery& query, std::
                  Probes probes(last - first, lists.n_lists);
                  Scan scan(lists, query, width);
                  std::vector<float> nearness(static_cast<std::size_t>(lists.n_lists));
+                 scan.prepare(first, last - first);
                  for (std::int64_t q = first; q < last; ++q) {
                    poll_interrupt();
                    const float* products = query.products + q * lists.n_lists;

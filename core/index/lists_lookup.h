@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Search of inverted lists whose codes are table entries of product quantization, a byte a part.
 //
-//   value(q, x) = <q, c> + sum over parts p of table[q][p][code_p(x)]      for x in the list of c
+//   value(q, x) = <q, c> + sum over parts p of <q_p, C[p][code_p(x)]>      for x in the list of c
 //   cosine: value / |x'|,   l2: 2 value - |x'|^2,   ip: value,             x' = c + decoded code
 //
 // The `width` largest of the probed lists (lists.h) are proposed, the smaller position among
 // equals. Sums are float32 in the order of the parts (simd/lookup.h): the same at every level.
-// Cost: n_parts loads a row; what is below the best so far goes no further.
+// Cost: 256 dim products a query for its table, then n_parts loads a row; what is below the best so
+// far goes no further.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,8 @@ namespace vl {
 struct LookupLists {
   Metric metric = Metric::kIp;
   int n_parts = 0;
+  std::int64_t width = 0;        // dimensions of a part
+  const float* words = nullptr;  // C (n_parts, 256, width)
   std::int64_t n_lists = 0;
   const std::uint8_t* codes = nullptr;   // (n, n_parts) in the order of lists
   const std::int64_t* starts = nullptr;  // (n_lists + 1)
@@ -26,7 +29,7 @@ struct LookupLists {
 };
 
 struct LookupQuery {
-  const float* tables = nullptr;          // (n_queries, n_parts, 256)
+  const float* values = nullptr;          // (n_queries, n_parts * width)
   const float* products = nullptr;        // (n_queries, n_lists) with the centroids
   const float* centre_squares = nullptr;  // (n_lists), for l2
   const float* gaps = nullptr;            // (n_queries), in the unit of nearness

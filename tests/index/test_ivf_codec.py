@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import vectorloom as vl
+from vectorloom import _core
 from vectorloom.compress import PCA, PQ, RaBitQ
+from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.index import IVF, Exact
 
 
@@ -113,3 +115,77 @@ def test_few_rows_need_no_codes_and_bad_codes_are_refused() -> None:
             IVF(code=code).fit(X)
     with pytest.raises(vl.ParameterError, match="spill=True is not for codes of a compressor"):
         IVF(code="pq:8", spill=True).fit(X)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
+def test_a_sweep_proposes_the_best_of_the_probed_lists(metric: str) -> None:
+    rng = np.random.default_rng(7)
+    n, n_lists, parts, width = 1300, 6, 5, 17
+    sizes = np.array([700, 0, 40, 200, 359, 1])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    codes = rng.integers(0, 256, (n, parts)).astype(np.uint8)
+    order = rng.permutation(n)
+    squares = rng.uniform(0.5, 2.0, n).astype(np.float32)
+    # Whole numbers, so that many values are equal.
+    words = rng.integers(-3, 4, (parts, 256, 2)).astype(np.float32)
+    queries = rng.integers(-3, 4, (3, 2 * parts)).astype(np.float32)
+    tables = np.einsum("qpw,pcw->qpc", queries.reshape(3, parts, 2), words)
+    products = np.round(rng.standard_normal((3, n_lists)), 1).astype(np.float32)
+    centre_squares = rng.uniform(0.5, 2.0, n_lists).astype(np.float32)
+    mask = rng.integers(0, 2, n).astype(np.uint8)
+    for probes, allowed in ((2, None), (n_lists, None), (n_lists, mask)):
+        out = _core.propose_by_lookup(
+            queries, words, products, centre_squares, np.zeros(3, np.float32), probes, codes, starts,
+            order, squares, metric, width, allowed, 1,
+        )  # fmt: skip
+        for q in range(3):
+            near = 2 * products[q] - centre_squares if metric == "l2" else products[q]
+            least = np.sort(near)[-probes]
+            value = np.zeros(n, np.float32)
+            for part in range(parts):
+                value += tables[q, part, codes[:, part]]
+            value += np.repeat(products[q], sizes)
+            if metric == "l2":
+                value = 2 * value - squares
+            elif metric == "cosine":
+                value /= np.sqrt(squares)
+            there = np.repeat(near >= least, sizes)
+            if allowed is not None:
+                there &= allowed[order] != 0
+            best = np.lexsort((order[there], -value[there]))[:width]
+            expected = np.sort(order[there][best])
+            found = np.sort(out[q][out[q] >= 0])
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_sweep_refuses_arrays_that_do_not_fit() -> None:
+    good: dict[str, Any] = {
+        "queries": np.zeros((1, 6), np.float32),
+        "words": np.zeros((2, 256, 3), np.float32),
+        "products": np.zeros((1, 1), np.float32),
+        "centre_squares": np.zeros(1, np.float32),
+        "gaps": np.zeros(1, np.float32),
+        "n_probes": 1,
+        "codes": np.zeros((4, 2), np.uint8),
+        "starts": np.array([0, 4]),
+        "order": np.arange(4),
+        "squares": np.zeros(4, np.float32),
+        "metric": "l2",
+        "width": 3,
+    }
+    assert _core.propose_by_lookup(**good).tolist() == [[0, 1, 2]]
+    for name, wrong in (
+        ("words", np.zeros((3, 256, 3), np.float32)),
+        ("words", np.zeros((2, 16, 3), np.float32)),
+        ("queries", np.zeros((1, 5), np.float32)),
+        ("products", np.zeros((2, 1), np.float32)),
+        ("starts", np.array([0, 5])),
+        ("order", np.arange(3)),
+        ("squares", np.zeros(3, np.float32)),
+        ("gaps", np.zeros(2, np.float32)),
+        ("width", -1),
+    ):
+        with pytest.raises((ParameterError, ShapeError)):
+            _core.propose_by_lookup(**(good | {name: wrong}))
+    with pytest.raises((ParameterError, ShapeError)):
+        _core.propose_by_lookup(**good, mask=np.ones(3, np.uint8))

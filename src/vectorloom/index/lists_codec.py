@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.compress.codebook.pq import PartCodes, part_tables
+from vectorloom.compress.codebook.pq import PartCodes
 from vectorloom.compress.codes import Codes
 from vectorloom.compress.compressor import Compressor
 from vectorloom.errors import FormatError
@@ -39,7 +39,6 @@ _BLOCK = 32_768  # rows coded at a time
 _FEW = 8  # queries that meet all codes at a time
 _TRIALS = 128  # rows whose neighbours' ranks among all codes are measured
 _POOR = 0.95
-_TABLE_BYTES = 1 << 24  # tables of so many queries at a time
 
 
 class CodecLists(InvertedLists):
@@ -357,27 +356,23 @@ class CodecLists(InvertedLists):
         gaps = np.full(len(queries), probing.gap, np.float32)
         if self.metric != "l2":
             gaps *= np.sqrt(np.einsum("ij,ij->i", queries, queries))
-        words, asked = self.codec._words(), self.codec._asked(queries)
-        step = max(1, _TABLE_BYTES // words[:, :, 0].nbytes)
-        out = np.empty((len(queries), width), np.int64)
-        for first in range(0, len(queries), step):
-            part = slice(first, first + step)
-            out[part] = _core.propose_by_lookup(
-                part_tables(asked[part], words, "ip"),
-                near[part],
-                self._centre_squares,
-                gaps[part],
-                probing.n_probes,
-                self.arrays["codes"],
-                self.arrays["starts"],
-                self.arrays["order"],
-                self.arrays["squares"],
-                self.metric,
-                width,
-                None if mask is None else mask,
-                n_jobs,
-            )
-        return out
+        proposed: NDArray[np.int64] = _core.propose_by_lookup(
+            np.ascontiguousarray(self.codec._asked(queries)),
+            np.ascontiguousarray(self.codec._words()),
+            near,
+            self._centre_squares,
+            gaps,
+            probing.n_probes,
+            self.arrays["codes"],
+            self.arrays["starts"],
+            self.arrays["order"],
+            self.arrays["squares"],
+            self.metric,
+            width,
+            mask,
+            n_jobs,
+        )
+        return proposed
 
     def _part(self, name: str, at: Any) -> NDArray[Any]:
         assert self.arrays is not None
