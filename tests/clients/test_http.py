@@ -89,6 +89,41 @@ def test_several_fields(tmp_path):
         assert found["b"].tolist() == [[0.0, 1.0, 0.0]]
 
 
+def test_sparse_fields_and_several_vectors_a_point(tmp_path):
+    rng = np.random.default_rng(1)
+    fields = {
+        "s": {"kind": "sparse", "dim": 9},
+        "m": {"kind": "multi", "dim": 3, "dtype": "float16"},
+    }
+    weights = np.where(rng.random((20, 9)) < 0.4, rng.random((20, 9)), 0).astype(np.float32)
+    tokens = [rng.standard_normal((m, 3)).astype(np.float32) for m in rng.integers(1, 5, 20)]
+    with vl.collection(tmp_path / "own", fields=fields) as own, served(tmp_path) as client:
+        other = client.create("other", fields=fields)
+        assert other.schema == own.schema
+        for each in (own, other):
+            each.upsert(list(range(20)), {"s": weights, "m": tokens})
+        for query, field in ((weights[3], "s"), (weights[:3], "s"), (tokens[3], "m"),
+                             (tokens[:4], "m")):  # fmt: skip
+            assert_same_hits(own.search(query, 5, field=field), other.search(query, 5, field=field))
+        found, expected = other.get([4, 2]).vectors, own.get([4, 2]).vectors
+        np.testing.assert_array_equal(found["s"].toarray(), expected["s"].toarray())
+        for a, b in zip(found["m"], expected["m"], strict=True):
+            np.testing.assert_array_equal(a, b)
+        with pytest.raises(ShapeError, match="give one of each"):
+            other.upsert([1], {"s": weights[:1], "m": tokens[:2]})
+
+
+def test_text_is_looked_for_by_its_words(tmp_path):
+    with vl.collection(tmp_path / "own", DIM) as own, served(tmp_path) as client:
+        other = client.create("other", DIM)
+        texts = ["a heist in Lyon", "letters from Turin", "an atlas of Lyon"]
+        for each in (own, other):
+            each.upsert(["a", "b", "c"], ROWS[:3], texts=texts)
+        for query in ("Lyon", ["Turin", "heist Lyon"]):
+            assert_same_hits(own.search(query, 2), other.search(query, 2))
+        assert_same_hits(own.search("Lyon", 2, by="words"), other.search("Lyon", 2, by="words"))
+
+
 def test_the_async_client_answers_as_the_other(tmp_path):
     async def both(app):
         transport = httpx.ASGITransport(app)
@@ -149,8 +184,10 @@ def test_what_cannot_be_meant_is_refused_here_or_there(tmp_path):
             c.upsert([1, 2], ROWS[:1])
         with pytest.raises(ShapeError, match="4 columns"):
             c.upsert([1], [[1.0, 2.0]])
-        with pytest.raises(ParameterError, match="does not encode"):
+        with pytest.raises(ParameterError, match="no model"):
             c.upsert([1], texts=["a"])
+        with pytest.raises(ParameterError, match="must be given"):
+            c.upsert([1])
         with pytest.raises(ParameterError, match="JSON"):
             c.upsert([1], ROWS[:1], [{"a": {1}}])
         with pytest.raises(ParameterError, match="operators are"):
@@ -159,8 +196,8 @@ def test_what_cannot_be_meant_is_refused_here_or_there(tmp_path):
             c.search(ROWS[0], k=0)
         with pytest.raises(ParameterError, match="10,000"):
             c.search(ROWS[0], k=20_000)
-        with pytest.raises(ParameterError, match="vectors alone"):
-            c.search(ROWS[0], by="words")
+        with pytest.raises(ParameterError, match="by must be"):
+            c.search(ROWS[0], by="sound")
         with pytest.raises(ParameterError, match="either ids or where"):
             c.delete()
         assert len(c) == 0

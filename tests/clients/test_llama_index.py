@@ -135,28 +135,25 @@ def test_answers_that_differ_from_each_other(store):
     assert found.ids[1] != "bus"
 
 
-def test_words_and_both_together(tmp_path):
-    with vl.collection(tmp_path / "c", 2) as points:
-        store = VectorloomVectorStore(points)
-        store.add(NODES)
-        words = store.query(ask(k=3, query_str="Lyon", mode="text_search"))
-        assert set(words.ids) == {"heist", "atlas"}
-        both = store.query(ask([0.0, 1.0], 4, query_str="Lyon", mode="hybrid", alpha=0.5))
-        assert set(both.ids) == {"heist", "bus", "letters", "atlas"}
-        only = store.query(ask([0.0, 1.0], 4, query_str="Lyon", mode="hybrid", alpha=1.0))
-        assert only.ids[0] == "letters"
-        assert only.similarities[0] == 1.0
-        last = store.query(ask([0.0, 1.0], 4, query_str="Lyon", mode="hybrid", alpha=0.0))
-        assert set(last.ids[:2]) == {"heist", "atlas"}
-        assert list(both.similarities) == sorted(both.similarities, reverse=True)
-        with pytest.raises(ParameterError, match="query_str"):
-            store.query(ask([0.0, 1.0], mode="hybrid"))
-        with pytest.raises(ParameterError, match="query_embedding"):
-            store.query(ask(query_str="Lyon"))
-        with pytest.raises(ParameterError, match="alpha"):
-            store.query(ask([0.0, 1.0], query_str="Lyon", mode="hybrid", alpha=2.0))
-        with pytest.raises(ParameterError, match="not known here"):
-            store.query(ask([0.0, 1.0], mode="svm"))
+def test_words_and_both_together(store):
+    words = store.query(ask(k=3, query_str="Lyon", mode="text_search"))
+    assert set(words.ids) == {"heist", "atlas"}
+    both = store.query(ask([0.0, 1.0], 4, query_str="Lyon", mode="hybrid", alpha=0.5))
+    assert set(both.ids) == {"heist", "bus", "letters", "atlas"}
+    only = store.query(ask([0.0, 1.0], 4, query_str="Lyon", mode="hybrid", alpha=1.0))
+    assert only.ids[0] == "letters"
+    assert only.similarities[0] == 1.0
+    last = store.query(ask([0.0, 1.0], 4, query_str="Lyon", mode="hybrid", alpha=0.0))
+    assert set(last.ids[:2]) == {"heist", "atlas"}
+    assert list(both.similarities) == sorted(both.similarities, reverse=True)
+    with pytest.raises(ParameterError, match="query_str"):
+        store.query(ask([0.0, 1.0], mode="hybrid"))
+    with pytest.raises(ParameterError, match="query_embedding"):
+        store.query(ask(query_str="Lyon"))
+    with pytest.raises(ParameterError, match="alpha"):
+        store.query(ask([0.0, 1.0], query_str="Lyon", mode="hybrid", alpha=2.0))
+    with pytest.raises(ParameterError, match="not known here"):
+        store.query(ask([0.0, 1.0], mode="svm"))
 
 
 def test_points_that_someone_else_stored_are_nodes_too(tmp_path):

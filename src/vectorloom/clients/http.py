@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vectorloom.clients import wire
 from vectorloom.clients.connection import Address, httpx_or_why
 from vectorloom.clients.wire import Call, Where
-from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count
 from vectorloom.store import PointHits, Points
 from vectorloom.store.schema import Schema
@@ -181,8 +180,9 @@ class RemoteCollection:
         Parameters
         ----------
         ids : array-like of shape (n,), int64 or str
-        vectors : array-like of shape (n, dim), or dict of field to such
-            Sent as float32.
+        vectors : array-like of shape (n, dim), or dict of field to such, default=None
+            In the forms that `vectorloom.Collection.upsert` takes; sent as float32. None lets the
+            server's model encode `texts`.
         payloads : list of mapping or None, default=None
         texts : list of str or None, default=None
 
@@ -231,12 +231,14 @@ class RemoteCollection:
 
         Parameters
         ----------
-        query : array-like of shape (dim,) or (n_queries, dim)
+        query : array-like of shape (dim,) or (n_queries, dim), or str, or list of str
+            In the forms that `vectorloom.Collection.search` takes. Text is encoded by the server's
+            model, or looked for by its words where there is none.
         k : int, default=10
         where : mapping, default=None
         field : str, default=None
-        by : {"vectors"}, default=None
-            A server searches by vectors.
+        by : {"vectors", "words"}, default=None
+            ``"words"`` ranks stored texts by BM25.
         recall : float, default=None
         exact : bool, default=False
         payloads : bool, default=True
@@ -246,10 +248,10 @@ class RemoteCollection:
         -------
         PointHits
         """
-        _require_vectors(by)
+        _check_by(by)
         call = wire.search(
             self.name, self.schema, query, check_count("k", k), where, field,
-            recall=recall, exact=exact, payloads=payloads, explain=explain,
+            by=by, recall=recall, exact=exact, payloads=payloads, explain=explain,
         )  # fmt: skip
         return self._client._ask(call)
 
@@ -414,10 +416,10 @@ class AsyncRemoteCollection:
         explain: bool = False,
     ) -> PointHits:
         """See `RemoteCollection.search`."""
-        _require_vectors(by)
+        _check_by(by)
         call = wire.search(
             self.name, self.schema, query, check_count("k", k), where, field,
-            recall=recall, exact=exact, payloads=payloads, explain=explain,
+            by=by, recall=recall, exact=exact, payloads=payloads, explain=explain,
         )  # fmt: skip
         return await self._client._ask(call)
 
@@ -443,9 +445,6 @@ class AsyncRemoteCollection:
                 return
 
 
-def _require_vectors(by: str | None) -> None:
-    if by not in (None, "vectors"):
-        raise ParameterError(
-            f"by={by!r}: a server searches by vectors alone; open the collection itself to search "
-            "by words."
-        )
+def _check_by(by: str | None) -> None:
+    if by is not None:
+        check_choice("by", by, ("vectors", "words"))

@@ -85,8 +85,8 @@ class VectorloomVectorStore(BasePydanticVectorStore):
     The nodes of one call are one commit. Query modes: ``default``; ``text_search`` and ``sparse``
     (BM25 over the stored contents, `vectorloom.index.BM25`); ``hybrid`` (`alpha` times the
     vectors' score and 1 - `alpha` times that of the words, each from 0 for the lowest to 1 for the
-    best of its hits; 0.5 unless given); ``mmr``. The modes of words need a local collection.
-    Similarities are the collection's scores, larger is closer.
+    best of its hits; 0.5 unless given); ``mmr``. Similarities are the collection's scores, larger
+    is closer.
 
     Keys of filters with a dot look into nested metadata. Async methods run in a thread.
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said to a server and what its answers mean, without sending anything.
 
-Vectors go out as base64 of little-endian float32, so that what arrives is what was given.
+Dense vectors go out as base64 of little-endian float32, so that what arrives is what was given;
+sparse ones and several a point as JSON, whose decimals give float32 back as well.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -22,9 +24,13 @@ from vectorloom.errors import (
     ShapeError,
     VectorloomError,
 )
+from vectorloom.index.sparse import SparseRows
+from vectorloom.index.token_vectors import TokenVectors
 from vectorloom.store import PointHits, Points
-from vectorloom.store.points import checked_ids, checked_texts, packed_payloads
+from vectorloom.store.points import checked_ids, checked_texts, packed_payloads, plain_rows
+from vectorloom.store.reading import packed_queries
 from vectorloom.store.schema import FieldSchema, Schema
+from vectorloom.store.stored import Stored, decoded, encoded
 from vectorloom.vectors import as_dense
 
 _T = TypeVar("_T")
@@ -141,14 +147,19 @@ def upsert(
     """Store points."""
     known = checked_ids(ids, None, None)
     n = len(known)
-    if isinstance(vectors, Mapping):
-        packed: Any = {
+    packed: Any = None
+    if vectors is None and texts is not None:
+        pass  # the server encodes
+    elif isinstance(vectors, Mapping):
+        packed = {
             key: _packed_rows(_field(schema, key), rows, f"vectors[{key!r}]", n)
             for key, rows in vectors.items()
         }
     else:
         packed = _packed_rows(schema.fields[0], vectors, "vectors", n)
-    body = {"ids": known.tolist(), "vectors": packed}
+    body: dict[str, Any] = {"ids": known.tolist()}
+    if packed is not None:
+        body["vectors"] = packed
     if payloads is not None:
         packed_json = packed_payloads(payloads, n)
         body["payloads"] = [None if text is None else json.loads(text) for text in packed_json]
@@ -213,15 +224,14 @@ def search(
     field: str | None,
     **more: Any,
 ) -> Call[PointHits]:
-    """Ask for the nearest points of one query (dim,) or several (n, dim)."""
+    """Ask for the nearest points of one query or several, in the forms that a collection takes."""
     own = schema.fields[schema.place(field)]
-    queries = np.asarray(query) if isinstance(query, list | tuple) else query
-    if getattr(queries, "ndim", 2) == 1:
-        queries = queries[None, :]
-    body = {
-        "vectors": _packed_rows(own, queries, "query", None), "k": k, "where": where,
-        "field": field, **more,
-    }  # fmt: skip
+    texts = [query] if isinstance(query, str) else query
+    if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
+        asked: dict[str, Any] = {"texts": list(texts)}
+    else:
+        asked = {"vectors": _packed_queries(own, query)}
+    body = asked | {"k": k, "where": where, "field": field, **more}
     body = {key: value for key, value in body.items() if value is not None}
     return Call(
         "POST",
@@ -241,12 +251,34 @@ def _field(schema: Schema, name: Any) -> FieldSchema:
     return schema.fields[schema.place(name)]
 
 
-def _packed_rows(field: FieldSchema, rows: Any, name: str, n: int | None) -> dict[str, str]:
+def _packed_rows(field: FieldSchema, rows: Any, name: str, n: int) -> Any:
     if rows is None:
-        raise ParameterError(f"{name} must be given; a server does not encode texts.")
-    values = as_dense(rows, name=name, dim=field.dim, allow_empty=True)
-    if n is not None and len(values) != n:
-        raise ShapeError(f"{n} ids came with {len(values)} {name}; give one of each a point.")
+        raise ParameterError(f"{name} must be given, or texts that the server can encode.")
+    if field.kind == "dense":
+        values = as_dense(rows, name=name, dim=field.dim, allow_empty=True)
+        found = len(values)
+        packed: Any = _base64(values)
+    else:
+        plain = replace(field, dtype="float32")  # the server rounds
+        held = encoded(plain, rows, name)
+        found = len(held)
+        packed = plain_rows(decoded(plain, held))
+    if found != n:
+        raise ShapeError(f"{n} ids came with {found} {name}; give one of each a point.")
+    return packed
+
+
+def _packed_queries(field: FieldSchema, query: Any) -> Any:
+    queries = packed_queries(field, query)
+    if isinstance(queries, SparseRows):
+        held = Stored((queries.terms, queries.weights), None, queries.starts)
+        return plain_rows(decoded(field, held))
+    if isinstance(queries, TokenVectors):
+        return plain_rows(list(queries.items()))
+    return _base64(queries)
+
+
+def _base64(values: NDArray[Any]) -> dict[str, str]:
     return {"base64": base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()}
 
 
@@ -267,20 +299,24 @@ def _ids(rows: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
 def _points(rows: Sequence[Mapping[str, Any]], schema: Schema, vectors: bool) -> Points:
     found: Any = None
     if vectors:
+        single = len(schema.fields) == 1
         named = {
-            field.name: np.array(
-                [
-                    row["vector"] if len(schema.fields) == 1 else row["vectors"][field.name]
-                    for row in rows
-                ],
-                np.float32,
-            ).reshape(len(rows), field.dim)
+            field.name: _vectors(
+                field, [row["vector"] if single else row["vectors"][field.name] for row in rows]
+            )
             for field in schema.fields
         }
-        found = next(iter(named.values())) if len(named) == 1 else named
+        found = next(iter(named.values())) if single else named
     return Points(
         _ids(rows), [row["payload"] for row in rows], [row["text"] for row in rows], found
     )
+
+
+def _vectors(field: FieldSchema, rows: list[Any]) -> Any:
+    if field.kind == "dense":
+        return np.array(rows, np.float32).reshape(len(rows), field.dim)
+    plain = replace(field, dtype="float32", metric="ip")
+    return decoded(plain, encoded(plain, rows, "vectors"))
 
 
 def _hits(lists: Sequence[Any], k: int, metric: str, plan: str | None) -> PointHits:
