@@ -26,7 +26,6 @@ from benchmarks.store.worker import TAG, TAGS
 
 HERE = Path(__file__).parent
 FLOOR = 0.95
-LIMIT_S = 1800
 
 
 def truths(rows: Any, queries: Any, path: Path) -> None:
@@ -76,7 +75,7 @@ def run(python: str, job: dict[str, Any], home: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=LIMIT_S,
+        timeout=job["limit_s"],
         env=own,
     )
     if done.returncode:
@@ -105,6 +104,9 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=400)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--limit", type=float, default=7200.0, help="seconds of a step; slower stores are left out"
+    )
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     data = Path(os.environ["VECTORLOOM_BENCH_DATA"])
@@ -117,7 +119,7 @@ def main() -> int:
         truths(rows, queries, home / "truth.npz")
         job = {"rows": str(data / "base.npy"), "n": len(rows), "dim": rows.shape[1],
                "queries": str(home / "queries.npy"), "truth": str(home / "truth.npz"),
-               "floor": FLOOR, "jobs": given.jobs}  # fmt: skip
+               "floor": FLOOR, "jobs": given.jobs, "limit_s": given.limit}  # fmt: skip
         for store in given.stores:
             python = python_of(store)
             result = {"store": store, "failed": "not installed"}

@@ -88,5 +88,5 @@ def refuse_read_only(read_only: bool) -> None:
     if read_only:
         raise ParameterError(
             "this index was opened from a file and is read-only. Change index.copy(), then save "
-            "that."
+            "that; or keep what changes in a collection (vl.collection), which is written in place."
         )
