@@ -7,7 +7,7 @@ WHAT one of exact, muvera, smaller and hybrid measures collections below ``$VECT
 replaces that of an earlier run in ``results/multivector-WHAT.json`` (``--out`` names another
 folder), and the table beside it is written anew. Times are CPU time of one thread, the least of
 some rounds in turns. ``--plaid`` names the Python of an environment with fast-plaid, which muvera
-then runs on the same vectors.
+then runs on the same vectors, or the JSON that ``plaid_worker.py`` wrote for the set before.
 """
 
 from __future__ import annotations
@@ -50,13 +50,21 @@ def main() -> None:
         if chosen.what == "exact":
             result = exact.measure(collection, chosen.rounds)
         elif chosen.what == "muvera":
-            peer = run_plaid(chosen.plaid, name, len(collection.queries)) if chosen.plaid else None
+            peer = plaid_of(chosen.plaid, name, len(collection.queries)) if chosen.plaid else None
             result = muvera.measure(collection, peer)
         elif chosen.what == "smaller":
             result = smaller.measure(collection)
         else:
             result = hybrid.measure(collection)
         keep(chosen.what, result, chosen.out)
+
+
+def plaid_of(where: str, name: str, n_queries: int) -> dict[str, Any]:
+    """Return PLAID's results, from a file or by running it."""
+    if not where.endswith(".json"):
+        return run_plaid(where, name, n_queries)
+    found: dict[str, Any] = json.loads(Path(where).read_text())
+    return found
 
 
 def run_plaid(python: str, name: str, n_queries: int) -> dict[str, Any]:
@@ -120,10 +128,14 @@ def exact_table(sets: dict[str, Any]) -> list[str]:
 def muvera_tables(result: dict[str, Any]) -> list[str]:
     """Recall and time by candidates, candidates needed, and PLAID."""
     lines = [f"## {result['set']}: {result['documents']} documents, {result['queries']} queries"]
-    lines += ["", f"Built in {result['build_s']} s, {result['mib']} MiB in all (float16).", ""]
+    for way in muvera.WAYS:
+        built = f"built in {result['build_s'][way]} s, {result['mib'][way]} MiB in all (float16)."
+        lines += ["", f"{way}: {built}"]
+    lines.append("")
     body: list[list[Any]] = [
-        [f"MUVERA, {r['candidates']} candidates", r["recall"], r["ms_a_query"], r["ndcg"]]
-        for r in result["muvera"]
+        [f"{way}, {r['candidates']} candidates", r["recall"], r["ms_a_query"], r["ndcg"]]
+        for way in muvera.WAYS
+        for r in result["curves"][way]
     ]
     body.append(["exact", 1.0, result["exact"]["ms_a_query"], result["exact"]["ndcg"]])
     for r in result.get("plaid", {}).get("settings", []):
@@ -132,8 +144,9 @@ def muvera_tables(result: dict[str, Any]) -> list[str]:
     if "plaid" in result:
         lines += ["", f"PLAID: built in {result['plaid']['build_s']} s, "]
         lines[-1] += f"{result['plaid']['mib']} MiB on disk."
-    needed = [[k, v["muvera"], v["single vectors"]] for k, v in result["needed"].items()]
-    head = ["share of the best 10", "candidates, MUVERA", "candidates, single vectors"]
+    ways = (*muvera.WAYS, "single vectors")
+    needed = [[k, *(v[way] for way in ways)] for k, v in result["needed"].items()]
+    head = ["share of the best 10", *(f"candidates, {way}" for way in ways)]
     return [*lines, "", *rows_of(head, needed), ""]
 
 

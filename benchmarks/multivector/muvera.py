@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MUVERA and exact scores: recall by candidates, queries a second, and nDCG@10 beside PLAID.
+"""Candidates and exact scores: recall by candidates, queries a second, nDCG@10 beside PLAID.
+
+Candidates come from MUVERA's encodings and from windows of neighbouring vectors.
 
 The single-vector heuristic that MUVERA is compared with: every query vector asks for its nearest
 token vectors, and their documents are candidates in the order of the best place that one of their
@@ -18,17 +20,44 @@ from benchmarks.multivector.tokens import Collection, cpu_seconds, overlap
 from vectorloom.measure import evaluate_retrieval
 
 K = 10
+WAYS = ("muvera", "windows")
 CANDIDATES = (25, 50, 100, 200, 400, 800)
 
 
 def measure(collection: Collection, plaid: dict[str, Any] | None) -> dict[str, Any]:
     """Return curves of recall and time, and PLAID's if its results are given."""
     docs, queries = collection.docs, collection.queries
-    start, index = cpu_seconds(
-        lambda: vl.index.MultiVector(n_jobs=1, dtype="float16").fit(docs.tokens, docs.ids), 1
-    )
+    indexes = {}
+    build = {}
+    for way in WAYS:
+        empty = vl.index.MultiVector(encoding=way, n_jobs=1, dtype="float16")
+        build[way], indexes[way] = cpu_seconds(lambda e=empty: e.fit(docs.tokens, docs.ids), 1)
     n = len(queries)
+    index = indexes["muvera"]
     exact_s, truth = cpu_seconds(lambda: index.search(queries.tokens, k=K, exact=True), 2)
+    curves = {way: curve_of(collection, indexes[way], truth.ids) for way in WAYS}
+    places = np.array([{d: i for i, d in enumerate(docs.ids)}[d] for d in truth.ids.ravel()])
+    out = {
+        "set": collection.name,
+        "documents": len(docs),
+        "queries": n,
+        "build_s": {way: round(seconds, 1) for way, seconds in build.items()},
+        "mib": {way: round(one.nbytes_ / 2**20) for way, one in indexes.items()},
+        "exact": {
+            "ms_a_query": round(1e3 * exact_s / n, 3),
+            "ndcg": ndcg(truth.to_run(queries.ids), collection.qrels),
+        },
+        "curves": curves,
+        "needed": needed(collection, indexes, places.reshape(truth.ids.shape)),
+    }
+    if plaid is not None:
+        out["plaid"] = plaid_table(plaid, collection)
+    return out
+
+
+def curve_of(collection: Collection, index: Any, truth: NDArray[Any]) -> list[dict[str, float]]:
+    """Return recall, time and nDCG@10 by candidates."""
+    docs, queries = collection.docs, collection.queries
     curve = []
     for candidates in CANDIDATES:
         if candidates > len(docs) // 2:
@@ -39,28 +68,12 @@ def measure(collection: Collection, plaid: dict[str, Any] | None) -> dict[str, A
         curve.append(
             {
                 "candidates": candidates,
-                "recall": round(overlap(hits.ids, truth.ids), 4),
-                "ms_a_query": round(1e3 * seconds / n, 3),
+                "recall": round(overlap(hits.ids, truth), 4),
+                "ms_a_query": round(1e3 * seconds / len(queries), 3),
                 "ndcg": ndcg(hits.to_run(queries.ids), collection.qrels),
             }
         )
-    places = np.array([{d: i for i, d in enumerate(docs.ids)}[d] for d in truth.ids.ravel()])
-    out = {
-        "set": collection.name,
-        "documents": len(docs),
-        "queries": n,
-        "build_s": round(start, 1),
-        "mib": round(index.nbytes_ / 2**20),
-        "exact": {
-            "ms_a_query": round(1e3 * exact_s / n, 3),
-            "ndcg": ndcg(truth.to_run(queries.ids), collection.qrels),
-        },
-        "muvera": curve,
-        "needed": needed(collection, index, places.reshape(truth.ids.shape)),
-    }
-    if plaid is not None:
-        out["plaid"] = plaid_table(plaid, collection)
-    return out
+    return curve
 
 
 def ndcg(run: Any, qrels: Any) -> float:
@@ -69,32 +82,32 @@ def ndcg(run: Any, qrels: Any) -> float:
     return round(float(result["nDCG@10"]), 4)
 
 
-def needed(collection: Collection, index: Any, truth: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the candidates for recall .90 and .95, by encodings and by single vectors."""
+def needed(
+    collection: Collection, indexes: dict[str, Any], truth: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Return the candidates for recall .90 and .95, by each way and by single vectors."""
     docs, queries = collection.docs, collection.queries
     depth = len(docs)
-    stage, store = index._stage, index._store
     from vectorloom.index.token_vectors import TokenVectors
 
-    by_fde = []
-    by_vector = []
+    found_at: dict[str, list[int]] = {way: [] for way in (*WAYS, "single vectors")}
     values, offsets = docs.tokens
     owner = np.repeat(np.arange(depth), np.diff(offsets))
     tokens = TokenVectors(*queries.tokens)
     for q in range(min(len(queries), 48)):
-        found, _ = stage.find(store, tokens.part(q, q + 1), depth, None)
-        by_fde += places_of(found, truth[q])
+        for way, index in indexes.items():
+            found, _ = index._stage.find(index._store, tokens.part(q, q + 1), depth, None)
+            found_at[way] += places_of(found, truth[q])
         best = np.full(depth, len(values))
         for vector in tokens.item(q):
             order = np.argsort(-(values @ vector), kind="stable")
             place = np.empty(len(values), np.int64)
             place[order] = np.arange(len(values))
             np.minimum.at(best, owner, place)
-        by_vector += places_of(np.argsort(best, kind="stable"), truth[q])
+        found_at["single vectors"] += places_of(np.argsort(best, kind="stable"), truth[q])
     return {
         f"{recall:.2f}": {
-            "muvera": int(np.quantile(by_fde, recall, method="higher")) + 1,
-            "single vectors": int(np.quantile(by_vector, recall, method="higher")) + 1,
+            way: int(np.quantile(at, recall, method="higher")) + 1 for way, at in found_at.items()
         }
         for recall in (0.90, 0.95)
     }

@@ -24,6 +24,7 @@ from vectorloom.cli.measure import measure
 from vectorloom.cli.output import EXIT_INTERRUPTED, note
 from vectorloom.cli.search import search
 from vectorloom.cli.serve import key, serve
+from vectorloom.cli.texts import index
 from vectorloom.cli.tune import tune
 from vectorloom.cli.verify import repair, verify
 
@@ -59,6 +60,7 @@ def root(
 
 for command in (
     demo,
+    index,
     search,
     compress,
     measure,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`vectorloom search`: the exact nearest vectors of a file, or of a saved index."""
+"""`vectorloom search`: the exact nearest vectors of a file, or of a saved index, also of texts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from vectorloom.cli.output import (
     quiet_table,
     to_json,
 )
+from vectorloom.cli.texts import read_texts
 from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.progress import progress
 
@@ -44,7 +45,9 @@ def search(
     queries: Annotated[
         str,
         typer.Argument(
-            metavar="QUERIES", help="A vector file, or - for JSON lines on standard input."
+            metavar="QUERIES",
+            help="A vector file, or - for JSON lines on standard input; for an index of texts, "
+            "lines or JSON lines of text.",
         ),
     ],
     k: Annotated[int, typer.Option("-k", help="Hits a query.", min=1)] = 10,
@@ -72,14 +75,14 @@ def search(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Find the exact nearest vectors of queries.
+    """Find the exact nearest vectors of queries, or the texts that share their words.
 
     On a terminal the answer is a table. With --json, or into a pipe, it is one JSON object a line:
     {"query": id, "hits": [{"id", "score", "distance"}, ...]}, best hit first.
     """
     with job(as_json=as_json, debug=debug) as out:
         index = _index(source, metric, vectors, ids, jobs)
-        query_ids, values = _queries(queries, query_vectors)
+        query_ids, values = _queries(index, queries, query_vectors)
         hits = _search(index, values, k)
         if run_file is not None:
             _write_lines(run_file, _run_lines(hits, query_ids))
@@ -154,9 +157,13 @@ def _search(index: Any, queries: Any, k: int) -> Hits:
     return dataclasses.replace(parts[0], **joined)
 
 
-def _queries(source: str, vectors: str | None) -> tuple[list[Any], Any]:
+def _queries(index: Any, source: str, vectors: str | None) -> tuple[list[Any], Any]:
     import vectorloom as vl
 
+    if isinstance(index, vl.index.BM25):
+        if vectors is not None:
+            raise ParameterError("the index holds texts, not vectors; leave --query-vectors out.")
+        return read_texts(source)
     if source == "-":
         return read_json_lines(sys.stdin)
     found = vl.read(source, vectors=vectors)

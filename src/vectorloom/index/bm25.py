@@ -71,6 +71,7 @@ class BM25(SparseIndex):
     -----
     A word is a longest run of two or more letters, digits and underscores of any script (the
     regular expression ``\b\w\w+\b``), lower-cased. A term that a query has twice counts twice.
+    One-letter words are left out; an `analyzer` may keep them.
     Scores are those of bm25s, and for ``okapi`` and ``bm25+`` those of rank-bm25, up to rounding
     (rank-bm25's BM25L has a factor tf that the paper has not). Lucene's old factor k1 + 1, which
     changes no order, is left out as in Lucene 8.
