@@ -117,6 +117,8 @@ METHODS: dict[str, Callable[[], Any]] = {
     "Sent2Vec": lambda: vl.learn.Sent2Vec(**SMALL, sample=1e-3),
     "ParagraphVectors DM": lambda: vl.learn.ParagraphVectors(dm=1, **SMALL, **DOC2VEC),
     "ParagraphVectors, 128 bits": lambda: codes(**SMALL, **DOC2VEC),
+    "CMOW": lambda: vl.learn.CMOW(vector_size=0, **SMALL),
+    "CBOW-CMOW": lambda: vl.learn.CMOW(**SMALL),
     "gensim Doc2Vec DBOW": lambda: Gensim(dm=0, **PEER),
     "gensim Doc2Vec DM": lambda: Gensim(dm=1, **PEER),
 }

@@ -135,10 +135,11 @@ void WordPlanner::add_text(std::int32_t text, WordPlan& plan) const {
   plan.weights.push_back(1.0f);
 }
 
-void WordPlanner::add_outputs(std::int32_t word, Random& random, WordPlan& plan) const {
+void WordPlanner::add_outputs(std::span<const std::int32_t> words, Random& random,
+                              WordPlan& plan) const {
   if (rules_.negative > 0) {
     const auto begin = static_cast<std::ptrdiff_t>(plan.outputs.size());
-    plan.outputs.push_back(word);
+    plan.outputs.insert(plan.outputs.end(), words.begin(), words.end());
     for (int k = 0; k < rules_.negative; ++k) {
       for (int draw = 0; draw < kDraws; ++draw) {
         const std::int32_t noise = noise_.draw(random);
@@ -148,13 +149,13 @@ void WordPlanner::add_outputs(std::int32_t word, Random& random, WordPlan& plan)
         break;
       }
     }
-    if (rules_.tree) {
-      plan.labels.push_back(1.0f);
+    if (rules_.tree || rules_.together > 1) {
+      plan.labels.insert(plan.labels.end(), words.size(), 1.0f);
       plan.labels.resize(plan.outputs.size(), 0.0f);
     }
   }
   if (!rules_.tree) return;
-  const auto w = static_cast<std::size_t>(word);
+  const auto w = static_cast<std::size_t>(words.front());
   for (auto at = static_cast<std::size_t>(tree_.offsets[w]);
        at < static_cast<std::size_t>(tree_.offsets[w + 1]); ++at) {
     plan.outputs.push_back(static_cast<std::int32_t>(n_words()) + tree_.nodes[at]);
@@ -201,14 +202,22 @@ void WordPlanner::plan_part(const Part& part, WordPlan& plan) const {
   }
   const bool alone = rules_.text == TextInput::kAlone;
   if (rules_.by_slot && !alone) find_slots(plan);
-  for (std::int32_t c = kept.first; c < kept.last; ++c) {
+  std::int32_t told = 1;
+  for (std::int32_t c = kept.first; c < kept.last; c += told) {
     const auto place = static_cast<std::size_t>(c);
+    const auto text_of = [&](std::int32_t p) {
+      return kept.texts[static_cast<std::size_t>(p - kept.first)];
+    };
+    told = 1;
+    while (told < rules_.together && c + told < kept.last && text_of(c + told) == text_of(c)) {
+      ++told;
+    }
     Random random(rules_.seed, stream(part.epoch, kWindowStream),
                   static_cast<std::uint64_t>(kept.tokens[place] - part.origin));
     WindowSpan span{};
     span.in = static_cast<std::int32_t>(plan.inputs.size());
     if (rules_.text != TextInput::kNone) {
-      add_text(kept.texts[place - static_cast<std::size_t>(kept.first)], plan);
+      add_text(text_of(c), plan);
     }
     if (!alone) {
       const auto reach =
@@ -219,7 +228,8 @@ void WordPlanner::plan_part(const Part& part, WordPlan& plan) const {
     span.m = static_cast<std::int32_t>(plan.inputs.size()) - span.in;
     if (span.m == 0) continue;
     span.out = static_cast<std::int32_t>(plan.outputs.size());
-    add_outputs(plan.places[place], random, plan);
+    span.truths = told;
+    add_outputs({plan.places.data() + place, static_cast<std::size_t>(told)}, random, plan);
     span.n = static_cast<std::int32_t>(plan.outputs.size()) - span.out;
     span.gradients = plan.n_gradients;
     span.token = kept.tokens[place];

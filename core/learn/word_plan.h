@@ -25,6 +25,7 @@ struct WindowRules {
   bool by_slot = false;  // inputs are numbers of `WordPlan::slots`, not words
   bool merge = true;     // an input that is named twice is one row with twice the weight
   TextInput text = TextInput::kNone;
+  int together = 1;  // texts alone: words in a row that share a window and its false words
   std::int64_t unit_tokens = 64;  // of one piece
   std::uint64_t seed = 0;
 };
@@ -34,6 +35,7 @@ struct WindowSpan {
   std::int32_t in, m, out, n;
   std::int64_t gradients;  // where its m * n gradients begin (1 * n for CBOW)
   std::int64_t token;      // in the corpus, of the word that it is of
+  std::int32_t truths;     // words that it tells: each false word stands for one of each of them
 };
 
 struct WordPlan {
@@ -87,7 +89,7 @@ class WordPlanner {
   void add_inputs(std::int32_t center, std::int32_t low, std::int32_t high, WordPlan& plan) const;
   void add_text(std::int32_t text, WordPlan& plan) const;
   static void find_slots(WordPlan& plan);
-  void add_outputs(std::int32_t word, Random& random, WordPlan& plan) const;
+  void add_outputs(std::span<const std::int32_t> words, Random& random, WordPlan& plan) const;
 
   std::span<const std::int32_t> tokens_;
   std::vector<std::uint32_t> keep_;

@@ -10,7 +10,7 @@ import pytest
 
 import vectorloom as vl
 from vectorloom.errors import FormatError, NotFittedError, ParameterError, ShapeError
-from vectorloom.learn import SIF, Corpus, ParagraphVectors, Sent2Vec
+from vectorloom.learn import CMOW, SIF, Corpus, ParagraphVectors, Sent2Vec
 
 SEEDED = {"min_count": 1, "random_state": 3}
 LEARNERS = {
@@ -21,6 +21,8 @@ LEARNERS = {
     "words": lambda **more: ParagraphVectors(16, dbow_words=1, sample=0, **SEEDED, **more),
     "codes": lambda **more: ParagraphVectors(64, binary=True, sample=0, **SEEDED, **more),
     "sent2vec": lambda **more: Sent2Vec(16, sample=0, epochs=5, **SEEDED, **more),
+    "cmow": lambda **more: CMOW(8, vector_size=16, sample=0, epochs=5, **SEEDED, **more),
+    "products": lambda **more: CMOW(8, vector_size=0, sample=0, epochs=5, **SEEDED, **more),
     "sif": lambda **more: SIF(vector_size=16, **SEEDED, **more),
 }
 
