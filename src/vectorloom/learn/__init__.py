@@ -11,6 +11,7 @@ from vectorloom.io.container import Container, register_loader
 
 if TYPE_CHECKING:
     from vectorloom.learn.corpus import Corpus, EncodedCorpus
+    from vectorloom.learn.documents.cmow import CMOW
     from vectorloom.learn.documents.paragraph_vectors import ParagraphVectors
     from vectorloom.learn.documents.sent2vec import Sent2Vec
     from vectorloom.learn.documents.sif import SIF
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 # Public name -> module; imported at first use, since some bring scikit-learn along.
 _LAZY = {
     "BitCipher": "vectorloom.learn.words.bit_cipher",
+    "CMOW": "vectorloom.learn.documents.cmow",
     "Corpus": "vectorloom.learn.corpus",
     "encode": "vectorloom.learn.encode",
     "EncodedCorpus": "vectorloom.learn.corpus",
@@ -57,6 +59,7 @@ _LAZY = {
 # Kind of file -> the public name whose module reads it, in its `load_container`.
 _KINDS = {
     "learn.bit_cipher": "BitCipher",
+    "learn.cmow": "CMOW",
     "learn.entity_vectors": "EntityVectors",
     "learn.fasttext": "FastText",
     "learn.glove": "GloVe",
@@ -72,6 +75,7 @@ _KINDS = {
 }
 
 __all__ = [
+    "CMOW",
     "PMISVD",
     "SIF",
     "BitCipher",
