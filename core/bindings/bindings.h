@@ -23,6 +23,7 @@ void bind_lists(nanobind::module_& m);
 void bind_multivector(nanobind::module_& m);
 void bind_documents(nanobind::module_& m);
 void bind_learn(nanobind::module_& m);
+void bind_bags(nanobind::module_& m);
 void bind_inverted(nanobind::module_& m);
 
 }  // namespace vl

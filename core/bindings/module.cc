@@ -18,5 +18,6 @@ NB_MODULE(_core, m) {
   vl::bind_multivector(m);
   vl::bind_learn(m);
   vl::bind_documents(m);
+  vl::bind_bags(m);
   vl::bind_inverted(m);
 }

@@ -276,32 +276,19 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _learn(self, weights: Any) -> None:
         """Set the components from the weighted texts."""
-        from threadpoolctl import threadpool_limits  # scikit-learn brings it
-
-        n, n_terms = weights.shape
         random = check_random_state(self.random_state)
         seeds = random.randint(np.iinfo(np.int32).max, size=2)
-        n_random = round(self.n_components * self.residual_share)
-        n_svd = min(self.n_components - n_random, n, n_terms)
-        directions = np.empty((0, n_terms), dtype=np.float32)
-        singular_values = np.empty(0, dtype=np.float32)
-        # The parts of a BLAS sum depend on its number of threads, and so do the last bits.
-        with threadpool_limits(limits=1):
-            if n_svd:
-                _, singular_values, directions = randomized_svd(
-                    weights, n_svd, n_iter=self.n_iter, random_state=int(seeds[0])
-                )
-                rank = int((singular_values > _RANK_TOLERANCE * singular_values[0]).sum())
-                singular_values, directions = singular_values[:rank], directions[:rank]
-            n_random = min(n_random, n_terms - len(directions))
-            noise = np.random.default_rng(seeds[1]).standard_normal(
-                (n_random, n_terms), dtype=np.float32
-            )
-            noise -= (noise @ directions.T) @ directions
-        noise *= np.float32(self.residual_weight / max(n_random, 1) ** 0.5)
         # Stored by columns: texts are multiplied by the transpose, which is then never copied.
-        self.components_ = np.asfortranarray(np.concatenate([directions, noise]), dtype=np.float32)
-        self.singular_values_ = singular_values.astype(np.float32)
+        components, singular_values = semantic_directions(
+            weights,
+            self.n_components,
+            residual_share=self.residual_share,
+            residual_weight=self.residual_weight,
+            n_iter=self.n_iter,
+            seeds=(int(seeds[0]), int(seeds[1])),
+        )
+        self.components_ = np.asfortranarray(components)
+        self.singular_values_ = singular_values
         self.n_components_ = len(self.components_)
 
     def _project(self, weights: Any) -> NDArray[np.float32]:
@@ -367,6 +354,55 @@ class LatentSemantic(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         else:
             arrays["ids"], arrays["id_offsets"] = pack_strings(self.ids_.tolist())
         write_container(path, _KIND, {"params": params, "n": len(self.vectors_)}, arrays)
+
+
+def semantic_directions(
+    weights: Any,
+    n_components: int,
+    *,
+    residual_share: float,
+    residual_weight: float,
+    n_iter: int,
+    seeds: tuple[int, int],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the strongest directions of weighted texts and a projection of the rest.
+
+    Parameters
+    ----------
+    weights : sparse matrix of shape (n, n_terms), float32
+    n_components, residual_share, residual_weight, n_iter
+        As in `LatentSemantic`.
+    seeds : tuple of (int, int)
+        Of the SVD and of the projection.
+
+    Returns
+    -------
+    components : ndarray of shape (at most n_components, n_terms), float32
+    singular_values : ndarray of shape (n_svd,), float32
+    """
+    from threadpoolctl import threadpool_limits  # scikit-learn brings it
+
+    n, n_terms = weights.shape
+    n_random = round(n_components * residual_share)
+    n_svd = min(n_components - n_random, n, n_terms)
+    directions = np.empty((0, n_terms), dtype=np.float32)
+    singular_values = np.empty(0, dtype=np.float32)
+    # The parts of a BLAS sum depend on its number of threads, and so do the last bits.
+    with threadpool_limits(limits=1):
+        if n_svd:
+            _, singular_values, directions = randomized_svd(
+                weights, n_svd, n_iter=n_iter, random_state=seeds[0]
+            )
+            rank = int((singular_values > _RANK_TOLERANCE * singular_values[0]).sum())
+            singular_values, directions = singular_values[:rank], directions[:rank]
+        n_random = min(n_random, n_terms - len(directions))
+        noise = np.random.default_rng(seeds[1]).standard_normal(
+            (n_random, n_terms), dtype=np.float32
+        )
+        noise -= (noise @ directions.T) @ directions
+    noise *= np.float32(residual_weight / max(n_random, 1) ** 0.5)
+    components = np.concatenate([directions, noise]).astype(np.float32, copy=False)
+    return components, singular_values.astype(np.float32)
 
 
 def load_container(container: Container) -> LatentSemantic:
