@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vectorloom.cli.learn_documents import documents
 from vectorloom.cli.learn_topics import topics
 from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, bullet, job
 from vectorloom.readable import format_bytes
@@ -28,7 +29,10 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "bit-cipher": ("BitCipher", {}),
 }
 
-app = typer.Typer(no_args_is_help=True, help="Learn vectors of words, or topics, from a corpus.")
+app = typer.Typer(
+    no_args_is_help=True, help="Learn vectors of words or of texts, or topics, from a corpus."
+)
+app.command()(documents)
 app.command()(topics)
 
 
