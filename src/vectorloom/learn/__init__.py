@@ -12,9 +12,13 @@ from vectorloom.io.container import Container, register_loader
 if TYPE_CHECKING:
     from vectorloom.learn.corpus import Corpus, EncodedCorpus
     from vectorloom.learn.documents.cmow import CMOW
+    from vectorloom.learn.documents.byte_steady import ByteSteady
+    from vectorloom.learn.documents.dual_encoder import DualEncoder
     from vectorloom.learn.documents.paragraph_vectors import ParagraphVectors
     from vectorloom.learn.documents.sent2vec import Sent2Vec
     from vectorloom.learn.documents.sif import SIF
+    from vectorloom.learn.documents.supervised_esa import SupervisedESA
+    from vectorloom.learn.documents.text_classifier import TextClassifier
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
     from vectorloom.learn.topics.top2vec import Top2Vec
@@ -35,7 +39,9 @@ if TYPE_CHECKING:
 _LAZY = {
     "BitCipher": "vectorloom.learn.words.bit_cipher",
     "CMOW": "vectorloom.learn.documents.cmow",
+    "ByteSteady": "vectorloom.learn.documents.byte_steady",
     "Corpus": "vectorloom.learn.corpus",
+    "DualEncoder": "vectorloom.learn.documents.dual_encoder",
     "encode": "vectorloom.learn.encode",
     "EncodedCorpus": "vectorloom.learn.corpus",
     "EntityVectors": "vectorloom.learn.words.entity_vectors",
@@ -50,7 +56,9 @@ _LAZY = {
     "retrofit": "vectorloom.learn.words.retrofit",
     "Sent2Vec": "vectorloom.learn.documents.sent2vec",
     "SIF": "vectorloom.learn.documents.sif",
+    "SupervisedESA": "vectorloom.learn.documents.supervised_esa",
     "Swivel": "vectorloom.learn.words.swivel",
+    "TextClassifier": "vectorloom.learn.documents.text_classifier",
     "Top2Vec": "vectorloom.learn.topics.top2vec",
     "UnknownWordError": "vectorloom.learn.words.queries",
     "Word2Vec": "vectorloom.learn.words.word2vec",
@@ -60,6 +68,8 @@ _LAZY = {
 _KINDS = {
     "learn.bit_cipher": "BitCipher",
     "learn.cmow": "CMOW",
+    "learn.byte_steady": "ByteSteady",
+    "learn.dual_encoder": "DualEncoder",
     "learn.entity_vectors": "EntityVectors",
     "learn.fasttext": "FastText",
     "learn.glove": "GloVe",
@@ -69,7 +79,9 @@ _KINDS = {
     "learn.pmi_svd": "PMISVD",
     "learn.sent2vec": "Sent2Vec",
     "learn.sif": "SIF",
+    "learn.supervised_esa": "SupervisedESA",
     "learn.swivel": "Swivel",
+    "learn.text_classifier": "TextClassifier",
     "learn.top2vec": "Top2Vec",
     "learn.word2vec": "Word2Vec",
 }
@@ -79,7 +91,9 @@ __all__ = [
     "PMISVD",
     "SIF",
     "BitCipher",
+    "ByteSteady",
     "Corpus",
+    "DualEncoder",
     "EncodedCorpus",
     "EntityVectors",
     "FastText",
@@ -90,7 +104,9 @@ __all__ = [
     "ParagraphVectors",
     "Phrases",
     "Sent2Vec",
+    "SupervisedESA",
     "Swivel",
+    "TextClassifier",
     "Top2Vec",
     "UnknownWordError",
     "Word2Vec",
