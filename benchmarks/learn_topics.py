@@ -31,7 +31,7 @@ from vectorloom.learn.topics.topic_words import coherence, count_words
 RESULTS = Path(__file__).parent / "results" / "learn"
 SETS = {"20 Newsgroups": "20ng.train.tsv.xz", "AG News": "agnews.test.tsv.xz"}
 # Our models that are told a number of topics.
-OTHERS: tuple[str, ...] = ()
+OTHERS = ("Lda2Vec",)
 N_WORDS = 10
 Answer = tuple[list[list[str]], NDArray[Any]]
 

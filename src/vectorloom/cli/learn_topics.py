@@ -14,7 +14,7 @@ from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, b
 from vectorloom.readable import format_bytes
 
 # The name of a method and its class in `vectorloom.learn`.
-METHODS = {"top2vec": "Top2Vec"}
+METHODS = {"top2vec": "Top2Vec", "lda2vec": "Lda2Vec"}
 
 
 def topics(
