@@ -11,9 +11,8 @@ namespace vl {
 namespace {
 
 constexpr std::int64_t kSlice = 16;  // dimensions refitted together: one cache line of a row
-constexpr int kGreedyPasses = 1;     // of the refit after each new codebook
+constexpr int kGreedyPasses = 2;     // of the refit after each new codebook
 constexpr int kRoundPasses = 6;      // of the refit of a round
-constexpr std::int64_t kRoundBlock = 4096;
 
 // One slice of the dimensions: all codebooks, all rows.
 class Refit {
@@ -99,19 +98,23 @@ void additive_train(const float* x, std::int64_t n, const AdditiveShape& shape,
   AlignedBuffer<float> residual(static_cast<std::size_t>(n * shape.dim));
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(n * shape.n_codebooks));
   std::copy_n(x, n * shape.dim, residual.data());
-  AdditiveShape one = shape;
-  one.n_codebooks = 1;
   for (int m = 0; m < shape.n_codebooks; ++m) {
     poll_interrupt();
     float* book = codebooks + m * shape.book();
     train_codebook(residual.data(), n, static_cast<int>(shape.dim), shape.n_codewords,
                    training.max_iter, book);
-    std::vector<std::uint8_t> last(static_cast<std::size_t>(n));
-    additive_encode(residual.data(), n, one, book, 1, 0, n_jobs, last.data());
+    AdditiveShape some = shape;
+    some.n_codebooks = m + 1;
+    additive_encode(x, n, some, codebooks, training.beam, 0, n_jobs, codes.data());
+    additive_refit(x, n, some, codes.data(), kGreedyPasses, n_jobs, codebooks);
+    std::copy_n(x, n * shape.dim, residual.data());
     for (std::int64_t i = 0; i < n; ++i) {
-      const float* word = book + last[static_cast<std::size_t>(i)] * shape.dim;
       float* row = residual.data() + i * shape.dim;
-      for (std::int64_t d = 0; d < shape.dim; ++d) row[d] -= word[d];
+      for (int b = 0; b <= m; ++b) {
+        const float* word = codebooks + b * shape.book() +
+                            codes[static_cast<std::size_t>(i * (m + 1) + b)] * shape.dim;
+        for (std::int64_t d = 0; d < shape.dim; ++d) row[d] -= word[d];
+      }
     }
   }
   for (int round = 0; round < training.rounds; ++round) {

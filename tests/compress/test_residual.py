@@ -68,7 +68,7 @@ def test_rounds_of_refitting_lower_the_error():
     X = planted(4000)
     first = error(ResidualQuantizer(4, bits=5, n_splits=1, n_rounds=0, **PLAIN).fit(X), X)
     last = error(ResidualQuantizer(4, bits=5, n_splits=1, n_rounds=4, **PLAIN).fit(X), X)
-    assert_at_most(last / first, 0.97, "error after refitting")
+    assert_at_most(last / first, 0.99, "error after refitting")  # learning refits too
 
 
 def test_the_error_is_below_that_of_faiss():

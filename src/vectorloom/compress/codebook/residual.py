@@ -2,7 +2,8 @@
 """Residual quantization: a vector is a sum of codewords, one of each codebook.
 
 x' = sum_m C[m, code_m],   codes by a beam search over m,   C refitted by least squares:
-min over C of sum_x |x - sum_m C[m, code_m(x)]|^2, then new codes, by turns.
+min over C of sum_x |x - sum_m C[m, code_m(x)]|^2, then new codes, by turns: after each codebook
+that k-means adds, and in rounds once all are there.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ResidualQuantizer(RotatedCodes):
     n_sweeps : int, default=1
         Times each code is replaced by the best given the others, after the beam search.
     n_rounds : int, default=3
-        Rounds of encoding the sample and refitting all codebooks together.
+        Rounds of encoding the sample and refitting all codebooks together, after the last came.
     emphasis : float, default=0.5
         Power of the covariance that weights errors; 0 minimises the squared error. See `OPQ`.
     keep_norms : bool, default=True
@@ -90,7 +91,9 @@ class ResidualQuantizer(RotatedCodes):
     Encoding: ``n_codebooks * 2**bits * dim / n_splits * beam`` products of bfloat16 pairs a row,
     and ``dim**2`` for the rotation. A score is `n_codebooks` additions of table entries; with
     `keep_norms`, or metrics other than "ip", each call of `scores` also decodes the rows once for
-    their lengths. Differs from [1]_ in the joint refit (after [2]_), the splits and the lengths.
+    their lengths. Learning encodes the sample once a codebook and once a round. Where all rows are
+    few and there to be learned from, ``n_splits=1`` remembers them best. Differs from [1]_ in the
+    joint refit (after [2]_), the splits and the lengths.
 
     The same bits at any `n_jobs`.
 
