@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from vectorloom.errors import ParameterError
 from vectorloom.serve.calls import ARROW, JSON, NPY, Answer
 from vectorloom.serve.refusals import packed
 from vectorloom.store import PointHits, Points
+from vectorloom.store.moving import vector_column
+from vectorloom.store.schema import FieldSchema
 
 
 def chosen(accept: bytes, offered: tuple[str, ...]) -> str:
@@ -28,7 +31,7 @@ def chosen(accept: bytes, offered: tuple[str, ...]) -> str:
     return JSON
 
 
-def points(found: Points, next_: Any = None) -> Answer:
+def points(found: Points, fields: Sequence[FieldSchema], next_: Any = None) -> Answer:
     """Return points as an Arrow stream that an upsert takes back.
 
     Columns ``id``, one of vectors a field where they were asked for, ``payload`` (JSON), ``text``;
@@ -39,10 +42,10 @@ def points(found: Points, next_: Any = None) -> Answer:
     ids = pa.array(found.ids, pa.int64() if found.ids.dtype == np.int64 else pa.large_string())
     columns: dict[str, Any] = {"id": ids}
     if found.vectors is not None:
-        named = found.vectors if isinstance(found.vectors, dict) else {"vector": found.vectors}
-        for name, values in named.items():
-            flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-            columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        named = (
+            found.vectors if isinstance(found.vectors, dict) else {fields[0].name: found.vectors}
+        )
+        columns |= {field.name: vector_column(field, named[field.name]) for field in fields}
     columns["payload"] = _json_column(found.payloads)
     columns["text"] = pa.array(found.texts, pa.large_string())
     return _stream(pa.table(columns), {"next": json.dumps(next_)})

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
+import itertools
 import json
 import math
 import struct
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from vectorloom.errors import ParameterError, ShapeError
 from vectorloom.serve.calls import ARROW, NPY
 from vectorloom.serve.refusals import Refusal, too_large
+from vectorloom.store.schema import FieldSchema
 
 _NPY_MAGIC = b"\x93NUMPY"
 _MOST_HEADER = 10_000
@@ -111,6 +113,31 @@ def matrix(value: Any, dim: int, most_rows: int) -> Any:
         raise ParameterError("vectors must be a list of rows, or {'base64': …} of float32.")
     check_rows(len(value), most_rows)
     return value
+
+
+def rows_of(field: FieldSchema, value: Any, most_rows: int) -> Any:
+    """Return the vectors of a field, one entry a point or query.
+
+    dense: see `matrix`. sparse: ``{"indices": …, "values": …}`` each. multi: a matrix each, in the
+    forms of `matrix`.
+    """
+    if field.kind == "dense":
+        return matrix(value, field.dim, most_rows)
+    if isinstance(value, np.ndarray):  # of an npy body: rows as they are, or one matrix
+        return value if field.kind == "sparse" else [value]
+    if not isinstance(value, list):
+        raise _of_kind(field)
+    check_rows(len(value), most_rows)
+    if field.kind == "sparse":
+        return value
+    if any(isinstance(each, list) and not all(isinstance(r, list) for r in each) for each in value):
+        raise _of_kind(field)  # a row where a matrix is meant
+    return [matrix(each, field.dim, most_rows) for each in value]
+
+
+def _of_kind(field: FieldSchema) -> ParameterError:
+    form = "{'indices', 'values'}" if field.kind == "sparse" else "matrices"
+    return ParameterError(f"the field {field.name!r} is {field.kind} and takes a list of {form}.")
 
 
 def check_rows(n: int, most: int) -> None:
@@ -201,8 +228,8 @@ def _columns(table: Any, most: int) -> dict[str, Any]:
         column = table.column(name)
         kind = column.type
         if pa.types.is_list(kind) or pa.types.is_large_list(kind) or _is_fixed(kind):
-            vectors[name] = _matrix_of(name, column, room)
-            room -= vectors[name].nbytes
+            vectors[name], used = _rows_in(name, column, room)
+            room -= used
         elif name == "id":
             found["ids"] = _ids_of(column)
         elif name == "text":
@@ -214,6 +241,48 @@ def _columns(table: Any, most: int) -> dict[str, Any]:
     if others:
         found["payloads"] = _payloads(table, others)
     return found
+
+
+def _rows_in(name: str, column: Any, room: int) -> tuple[Any, int]:
+    """Return the vectors of a list column, one entry a row, and the bytes that they take."""
+    import pyarrow as pa
+
+    inner = column.type.value_type
+    if pa.types.is_struct(inner) or pa.types.is_list(inner) or _is_fixed(inner):
+        if column.null_count:
+            raise ParameterError(f"the column {name!r} has {column.null_count} null vectors.")
+        pieces = [_lists_in(name, chunk, room) for chunk in column.chunks if len(chunk)]
+        found = [row for rows, _ in pieces for row in rows]
+        return found, sum(used for _, used in pieces)
+    values = _matrix_of(name, column, room)
+    return values, values.nbytes
+
+
+def _lists_in(name: str, chunk: Any, room: int) -> tuple[list[Any], int]:
+    """Return the sparse rows, or the matrices, of one chunk; each as its own arrays."""
+    import pyarrow as pa
+
+    if _is_fixed(chunk.type):
+        raise ParameterError(f"the column {name!r} must hold plain lists of its rows.")
+    starts = np.asarray(chunk.offsets)
+    ends = list(itertools.pairwise((starts - starts[0]).tolist()))
+    inside = chunk.flatten()
+    if inside.null_count:
+        raise ParameterError(f"the column {name!r} has vectors with nulls in them.")
+    if not pa.types.is_struct(inside.type):
+        whole = _matrix_of(name, pa.chunked_array([inside]), room)
+        return [whole[a:b] for a, b in ends], whole.nbytes
+    if {field.name for field in inside.type} != {"term", "weight"}:
+        raise ParameterError(f"the column {name!r} has {inside.type}; term and weight are taken.")
+    if len(inside) * 8 > room:
+        raise too_large(room)
+    terms, weights = inside.field("term"), inside.field("weight")
+    plain = pa.types.is_integer(terms.type) and pa.types.is_floating(weights.type)
+    if not plain or terms.null_count or weights.null_count:
+        raise ParameterError(f"the column {name!r} must have whole terms and weights, none null.")
+    numbers, values = terms.to_numpy(), _narrow(weights.to_numpy(zero_copy_only=False))
+    rows = [{"indices": numbers[a:b], "values": values[a:b]} for a, b in ends]
+    return rows, len(inside) * 8
 
 
 def _matrix_of(name: str, column: Any, room: int) -> NDArray[np.float32]:

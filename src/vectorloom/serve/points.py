@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
 from vectorloom.serve import answers
-from vectorloom.serve.bodies import matrix
+from vectorloom.serve.bodies import rows_of
 from vectorloom.serve.calls import ARROW, NPY, Call
 from vectorloom.serve.schemas import MAX_HITS, MAX_K, MAX_POINTS, MAX_QUERIES
 from vectorloom.serve.taking import listed, share, texts, truth, where, whole, word
@@ -58,8 +58,9 @@ def get(call: Call) -> Any:
     """Return points by id; ids that are not there are left out."""
     ids = listed(call.body, "ids", MAX_POINTS)
     vectors = truth(call.body, "vectors", False)
+    fields = call.collection().schema.fields
     found = call.collection().get(ids, missing="ignore", vectors=vectors)
-    return answers.points(found) if call.accept == ARROW else {"points": _rows(found)}
+    return answers.points(found, fields) if call.accept == ARROW else {"points": _rows(found)}
 
 
 def count(call: Call) -> Any:
@@ -81,7 +82,7 @@ def scroll(call: Call) -> Any:
         page = call.collection().get([], vectors=vectors)
     next_ = page.ids.tolist()[-1] if len(page) == limit else None
     if call.accept == ARROW:
-        return answers.points(page, next_)
+        return answers.points(page, call.collection().schema.fields, next_)
     return {"points": _rows(page), "next": next_}
 
 
@@ -117,6 +118,55 @@ def search(call: Call) -> Any:
     return _hits(call, hits, given[0] in ("vector", "text"), explain)
 
 
+def together(call: Call) -> Any:
+    """Return one ranking of what several fields find."""
+    body, found = call.body, call.collection()
+    asked = body["queries"]
+    if not isinstance(asked, Mapping) or not asked:
+        raise ParameterError("queries must map fields, or '$text', to what each is asked.")
+    queries = {name: _one_query(call, found, name, value) for name, value in asked.items()}
+    weights = body.get("weights")
+    if weights is not None and not (
+        isinstance(weights, Mapping) and all(share(weights, name) is not None for name in weights)
+    ):
+        raise ParameterError(f"weights must map fields to numbers; got {weights!r:.40}.")
+    k = whole(body, "k", 10, MAX_K)
+    constant, fusion = share(body, "constant"), word(body, "fusion") or "rrf"
+    call.notes.update(collection=call.name, fields=sorted(asked), queries=1, k=k)
+    hits = found.together(
+        queries, k, where(body), fusion=fusion, weights=weights,
+        normalise=word(body, "normalise") or "min-max",
+        constant=60.0 if constant is None else constant, depth=whole(body, "depth", 100, MAX_K),
+        recall=share(body, "recall"), exact=truth(body, "exact", False),
+        payloads=truth(body, "payloads", True),
+    )  # fmt: skip
+    rows = hits[0].to_dict()
+    for i, row in enumerate(rows):
+        ranks = {name: int(leg[0, i]) for name, leg in hits.leg_ranks.items()}
+        row["legs"] = {
+            name: {"rank": rank, "score": float(hits.leg_scores[name][0, i])}
+            for name, rank in ranks.items()
+            if rank
+        }
+    return {"hits": rows, "metric": hits.metric}
+
+
+def _one_query(call: Call, found: Collection, name: str, value: Any) -> Any:
+    if name == "$text":
+        if not isinstance(value, str):
+            raise ParameterError(f"$text takes a text; got {value!r:.40}.")
+        return [value]
+    place = found.schema.place(name)
+    if isinstance(value, str):
+        return _encoded(call, found, place, None, [value])
+    field = found.schema.fields[place]
+    packed = field.kind == "dense" and isinstance(value, Mapping)
+    rows = rows_of(field, value if packed else [value], 1)
+    if len(rows) != 1:
+        raise ParameterError(f"one query is taken for each field; {name!r} has {len(rows)}.")
+    return rows
+
+
 def _hits(call: Call, hits: PointHits, single: bool, explain: bool) -> Any:
     if call.accept == ARROW:
         return answers.hits_arrow(hits)
@@ -143,7 +193,7 @@ def _queries(call: Call, found: Collection, name: str, place: int) -> tuple[Any,
         value = [body["vector"]] if name == "vector" else body["vectors"]
         if isinstance(value, Mapping) and set(value) != {"base64"}:  # of an Arrow stream
             value = _only(value, field.name)
-        return matrix(value, field.dim, MAX_QUERIES), "vectors"
+        return rows_of(field, value, MAX_QUERIES), "vectors"
     words = [word(body, "text") or ""] if name == "text" else texts(body, "texts", MAX_QUERIES)
     if not words:
         raise ParameterError("texts is empty; give one text at least.")
@@ -209,11 +259,11 @@ def _vectors(found: Collection, value: Any) -> Any:
     if isinstance(value, Mapping) and set(value) != {"base64"}:
         named = {field.name: field for field in fields}
         if set(value) == {"vector"} and len(fields) == 1:
-            return matrix(value["vector"], fields[0].dim, MAX_POINTS)
+            return rows_of(fields[0], value["vector"], MAX_POINTS)
         if set(value) != set(named):
             raise ParameterError(f"vectors must have the fields {', '.join(named)}.")
-        return {name: matrix(own, named[name].dim, MAX_POINTS) for name, own in value.items()}
-    return matrix(value, fields[0].dim, MAX_POINTS)
+        return {name: rows_of(named[name], own, MAX_POINTS) for name, own in value.items()}
+    return rows_of(fields[0], value, MAX_POINTS)
 
 
 def _only(value: Mapping[str, Any], field: str) -> Any:

@@ -47,6 +47,10 @@ ROUTES = (
         vectors=True, accepts=(ARROW, NPY),
     ),
     Route(
+        "POST", _ONE + "/together", False, points.together, "Nearest points by several fields",
+        schemas.TOGETHER, ("queries",),
+    ),
+    Route(
         "POST", _ONE + "/optimize", True, manage.optimize, "Seal, merge and index", status=202,
         stores=True,
     ),

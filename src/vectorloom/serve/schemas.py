@@ -28,8 +28,24 @@ _PACKED: Schema = {
 }
 
 
+_MATRIX: Schema = {"type": "array", "items": _ROW, "maxItems": MAX_POINTS}
+_SPARSE: Schema = {
+    "type": "object",
+    "properties": {
+        "indices": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "values": {"type": "array", "items": {"type": "number"}},
+    },
+    "required": ["indices", "values"],
+    "additionalProperties": False,
+}
+_QUERY: Schema = {
+    "description": "of a dense field a vector, of a sparse one its entries, of several a matrix",
+    "anyOf": [_ROW, _SPARSE, _MATRIX],
+}
+
+
 def _rows(most: int) -> Schema:
-    return {"oneOf": [{"type": "array", "items": _ROW, "maxItems": most}, _PACKED]}
+    return {"anyOf": [{"type": "array", "items": _QUERY, "maxItems": most}, _PACKED]}
 
 
 _VECTORS: Schema = {
@@ -55,7 +71,12 @@ CREATE: Schema = {
         "type": "object",
         "additionalProperties": {
             "type": "object",
-            "properties": {"dim": _DIM, "metric": _METRIC, "dtype": _DTYPE},
+            "properties": {
+                "dim": {"type": "integer", "minimum": 1},
+                "kind": {"enum": ["dense", "sparse", "multi"]},
+                "metric": _METRIC,
+                "dtype": _DTYPE,
+            },
             "required": ["dim"],
         },
     },
@@ -86,7 +107,7 @@ SCROLL: Schema = {
 }
 COUNT: Schema = {"where": _WHERE}
 SEARCH: Schema = {
-    "vector": _ROW,
+    "vector": _QUERY,
     "vectors": _rows(MAX_QUERIES),
     "text": _TEXT,
     "texts": {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MAX_QUERIES},
@@ -99,6 +120,23 @@ SEARCH: Schema = {
     "exact": _FLAG,
     "payloads": _FLAG,
     "explain": _FLAG,
+}
+TOGETHER: Schema = {
+    "queries": {
+        "type": "object",
+        "description": "by field, or $text for the words of the stored texts",
+        "additionalProperties": {"anyOf": [_QUERY, _PACKED, _TEXT]},
+    },
+    "k": SEARCH["k"],
+    "where": _WHERE,
+    "fusion": {"enum": ["rrf", "weighted"], "default": "rrf"},
+    "weights": {"type": "object", "additionalProperties": {"type": "number"}},
+    "normalise": {"enum": ["min-max", "z-score", "theoretical"], "default": "min-max"},
+    "constant": {"type": "number", "default": 60},
+    "depth": {"type": "integer", "minimum": 1, "maximum": MAX_K, "default": 100},
+    "recall": SEARCH["recall"],
+    "exact": _FLAG,
+    "payloads": _FLAG,
 }
 ALIAS: Schema = {"collection": NAME}
 SNAPSHOT: Schema = {"snapshot": NAME}

@@ -143,13 +143,14 @@ def _table(points: Points, fields: Sequence[FieldSchema], schema: Any) -> Any:
     vectors = points.vectors
     named = vectors if isinstance(vectors, dict) else {fields[0].name: vectors}
     columns = [pa.array(points.ids, schema.types[0])]
-    columns += [_column(field, named[field.name]) for field in fields]
+    columns += [vector_column(field, named[field.name]) for field in fields]
     packed = [None if p is None else json.dumps(p, ensure_ascii=False) for p in points.payloads]
     columns += [pa.array(packed, pa.string()), pa.array(points.texts, pa.string())]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _column(field: FieldSchema, rows: Any) -> Any:
+def vector_column(field: FieldSchema, rows: Any) -> Any:
+    """Return the vectors of one field, as `Points` has them, as a column of Arrow."""
     import pyarrow as pa
 
     if field.kind == "sparse":
