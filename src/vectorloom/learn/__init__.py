@@ -11,8 +11,8 @@ from vectorloom.io.container import Container, register_loader
 
 if TYPE_CHECKING:
     from vectorloom.learn.corpus import Corpus, EncodedCorpus
-    from vectorloom.learn.documents.cmow import CMOW
     from vectorloom.learn.documents.byte_steady import ByteSteady
+    from vectorloom.learn.documents.cmow import CMOW
     from vectorloom.learn.documents.dual_encoder import DualEncoder
     from vectorloom.learn.documents.paragraph_vectors import ParagraphVectors
     from vectorloom.learn.documents.sent2vec import Sent2Vec
