@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.documents.text_classifier import TextClassifier
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
+    from vectorloom.learn.topics.lda2vec import Lda2Vec
     from vectorloom.learn.topics.top2vec import Top2Vec
     from vectorloom.learn.words.bit_cipher import BitCipher
     from vectorloom.learn.words.entity_vectors import EntityVectors
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.words.pmi_svd import PMISVD
     from vectorloom.learn.words.queries import UnknownWordError
     from vectorloom.learn.words.retrofit import retrofit
+    from vectorloom.learn.words.sense_skipgram import SenseSkipGram
     from vectorloom.learn.words.swivel import Swivel
     from vectorloom.learn.words.word2vec import Word2Vec
 
@@ -51,11 +53,13 @@ _LAZY = {
     "KeyedVectors": "vectorloom.learn.words.keyed_vectors",
     "LatentSemantic": "vectorloom.learn.latent_semantic",
     "ParagraphVectors": "vectorloom.learn.documents.paragraph_vectors",
+    "Lda2Vec": "vectorloom.learn.topics.lda2vec",
     "Phrases": "vectorloom.learn.words.phrases",
     "PMISVD": "vectorloom.learn.words.pmi_svd",
     "retrofit": "vectorloom.learn.words.retrofit",
     "Sent2Vec": "vectorloom.learn.documents.sent2vec",
     "SIF": "vectorloom.learn.documents.sif",
+    "SenseSkipGram": "vectorloom.learn.words.sense_skipgram",
     "SupervisedESA": "vectorloom.learn.documents.supervised_esa",
     "Swivel": "vectorloom.learn.words.swivel",
     "TextClassifier": "vectorloom.learn.documents.text_classifier",
@@ -76,9 +80,11 @@ _KINDS = {
     "learn.keyed_vectors": "KeyedVectors",
     "learn.latent_semantic": "LatentSemantic",
     "learn.paragraph_vectors": "ParagraphVectors",
+    "learn.lda2vec": "Lda2Vec",
     "learn.pmi_svd": "PMISVD",
     "learn.sent2vec": "Sent2Vec",
     "learn.sif": "SIF",
+    "learn.sense_skipgram": "SenseSkipGram",
     "learn.supervised_esa": "SupervisedESA",
     "learn.swivel": "Swivel",
     "learn.text_classifier": "TextClassifier",
@@ -101,8 +107,10 @@ __all__ = [
     "GloVe",
     "KeyedVectors",
     "LatentSemantic",
+    "Lda2Vec",
     "ParagraphVectors",
     "Phrases",
+    "SenseSkipGram",
     "Sent2Vec",
     "SupervisedESA",
     "Swivel",
