@@ -26,8 +26,8 @@ class TextClassifier(WordCutter, BagClassifier):
     Parameters
     ----------
     vector_size : int, default=16
-    max_ngram : int, default=2
-        Words of the longest n-gram.
+    max_ngram : int, default=1
+        Words of the longest n-gram; 2 where order tells, as in reviews.
     n_buckets : int, default=1048576
         Rows that n-grams are hashed to; only those that occur are kept.
     min_df : int, default=1
@@ -87,7 +87,7 @@ class TextClassifier(WordCutter, BagClassifier):
         self,
         vector_size: int = 16,
         *,
-        max_ngram: int = 2,
+        max_ngram: int = 1,
         n_buckets: int = 1 << 20,
         min_df: int = 1,
         stop_words: Any = None,
