@@ -68,7 +68,7 @@ def assert_answers(c, held, rng):
         assert hits[0].ids.tolist() == order
         np.testing.assert_allclose(hits[0].scores, [expected[i] for i in order], rtol=2e-6)
         few = {i: expected[i] for i in expected if i % 3 == 1}
-        hits = c.search(query, 7, {"third": 1}, field)
+        hits = c.search(query, 7, {"third": 1}, field, exact=True)
         assert hits[0].ids.tolist() == best(few, 7)
 
 
@@ -118,7 +118,7 @@ def test_any_order_of_changes_leaves_what_a_dict_would_hold(folder, seed, monkey
             assert_answers(c, held, rng)
     assert_holds(c, held)
     c.close()
-    assert verify(folder).problems == []
+    assert verify(folder).is_sound  # a derived file that was being built may be left
     with vl.collection(folder, read_only=True) as c:
         assert_holds(c, held)
         assert_answers(c, held, rng)
