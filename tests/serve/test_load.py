@@ -200,7 +200,7 @@ def test_a_server_that_is_told_to_end_says_so_first_and_ends_its_work(home):
 def test_a_killed_server_knows_its_work_and_its_answers_again(home, tmp_path):
     files = tmp_path / "in"
     files.mkdir()
-    n = 2000
+    n = 1000
     rows = np.random.default_rng(0).standard_normal((n, DIM), dtype=np.float32)
     vl.write(files / "rows.npz", rows, ids=np.arange(n))
     options = ("--import-folder", str(files))
