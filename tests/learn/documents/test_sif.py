@@ -37,7 +37,7 @@ def test_sif_is_its_formula():
 
 
 def test_usif_is_its_formula():
-    model = SIF(WORDS, n_components=2).fit(TEXTS)
+    model = SIF(WORDS, weighting="usif", n_components=2).fit(TEXTS)
     limit = 1 - (1 - 1 / 4) ** (11 / 4)  # 0.547: no word is that frequent, so one in four counts
     assert max(SHARES.values()) < limit
     a = (1 - 1 / 4) / (1 / 4 * 4 / 2)
