@@ -139,7 +139,7 @@ class ListsHolder {
 
 nb::ndarray<nb::numpy, std::int64_t> propose(
     FloatMatrix queries,
-    const nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>& words,
+    const nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>& columns,
     FloatMatrix products, FloatVector centre_squares, FloatVector gaps, std::int64_t n_probes,
     const nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>& codes,
     IntVector starts, IntVector order, FloatVector squares, const std::string& metric,
@@ -149,13 +149,13 @@ nb::ndarray<nb::numpy, std::int64_t> propose(
   lists.n_parts = static_cast<int>(codes.shape(1));
   lists.n_lists = static_cast<std::int64_t>(products.shape(1));
   const auto n = static_cast<std::int64_t>(codes.shape(0));
-  lists.width = static_cast<std::int64_t>(words.shape(2));
+  lists.width = static_cast<std::int64_t>(columns.shape(1));
   const std::size_t n_queries = queries.shape(0);
-  require(words.shape(0) == codes.shape(1) && words.shape(1) == 256 && codes.shape(1) > 0 &&
-              words.shape(2) > 0,
-          "words: (parts, 256, width) expected, a part a byte of the codes");
-  require(queries.shape(1) == words.shape(0) * words.shape(2),
-          "queries: another dimension than the words");
+  require(columns.shape(0) == codes.shape(1) && columns.shape(2) == 256 && codes.shape(1) > 0 &&
+              columns.shape(1) > 0,
+          "columns: (parts, width, 256) expected, a part a byte of the codes");
+  require(queries.shape(1) == columns.shape(0) * columns.shape(1),
+          "queries: another dimension than the columns");
   require(products.shape(0) == n_queries && gaps.shape(0) == n_queries,
           "products and gaps: one a query");
   require(static_cast<std::int64_t>(starts.shape(0)) == lists.n_lists + 1 &&
@@ -176,7 +176,7 @@ nb::ndarray<nb::numpy, std::int64_t> propose(
     }
   }
   lists.codes = codes.data();
-  lists.words = words.data();
+  lists.columns = columns.data();
   lists.starts = starts.data();
   lists.order = order.data();
   lists.squares = squares.data();
@@ -385,7 +385,7 @@ void bind_lists(nb::module_& m) {
   m.def("assign_lists", &assign, "rows"_a, "centroids"_a, "twice"_a, "weight"_a = 1.0F,
         "n_jobs"_a = nb::none(),
         "(labels, others): the list of the nearest centroid, and a second one or None.");
-  m.def("propose_by_lookup", &propose, "queries"_a, "words"_a, "products"_a, "centre_squares"_a,
+  m.def("propose_by_lookup", &propose, "queries"_a, "columns"_a, "products"_a, "centre_squares"_a,
         "gaps"_a, "n_probes"_a, "codes"_a, "starts"_a, "order"_a, "squares"_a, "metric"_a,
         "width"_a, "mask"_a = nb::none(), "n_jobs"_a = nb::none(),
         "Positions (n_queries, width) of the best rows of probed lists by product codes.");

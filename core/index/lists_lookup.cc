@@ -8,7 +8,6 @@
 
 #include "base/threads.h"
 #include "index/lists_probes.h"
-#include "linalg/matmul.h"
 #include "simd/lookup.h"
 
 namespace vl {
@@ -69,44 +68,39 @@ class Scan {
       : lists_(lists),
         query_(query),
         best_(width),
-        tables_(static_cast<std::size_t>(kQueries * lists.n_parts * kEntries)),
-        parts_(static_cast<std::size_t>(kQueries * lists.width)),
-        sums_(static_cast<std::size_t>(kQueries * kEntries)) {}
+        table_(static_cast<std::size_t>(lists.n_parts * kEntries)) {}
 
-  // Products of n queries from `first` on with all words.
-  void prepare(std::int64_t first, std::int64_t n) {
-    const std::int64_t width = lists_.width;
-    const std::int64_t dim = lists_.n_parts * width;
-    for (std::int64_t part = 0; part < lists_.n_parts; ++part) {
-      for (std::int64_t i = 0; i < n; ++i) {
-        std::copy_n(query_.values + (first + i) * dim + part * width, width,
-                    parts_.data() + i * width);
-      }
-      matmul(parts_.data(), n, lists_.words + part * kEntries * width, kEntries, width,
-             sums_.data(), 1);
-      for (std::int64_t i = 0; i < n; ++i) {
-        std::copy_n(sums_.data() + i * kEntries, kEntries,
-                    tables_.data() + (i * lists_.n_parts + part) * kEntries);
+  // The products of a query with all words, a dimension after the other: a whole product of
+  // matrices would take longer to lay its operands out where queries come one by one.
+  void prepare(std::int64_t q) {
+    const float* values = query_.values + q * lists_.n_parts * lists_.width;
+    const float* column = lists_.columns;
+    for (int part = 0; part < lists_.n_parts; ++part) {
+      float* to = table_.data() + static_cast<std::ptrdiff_t>(part) * kEntries;
+      std::fill_n(to, kEntries, 0.0F);
+      for (std::int64_t d = 0; d < lists_.width; ++d, column += kEntries) {
+        const float value = *values++;
+        for (int i = 0; i < kEntries; ++i) to[i] += value * column[i];
       }
     }
   }
 
   void search(std::int64_t q, const Probes& probes, std::int64_t at, std::int64_t* positions) {
     best_.start();
-    const float* table = tables_.data() + at * lists_.n_parts * kEntries;
+    prepare(q);
     probes.each_list_of(at, [&](std::int64_t list) {
       const float base = query_.products[q * lists_.n_lists + list];
       const std::int64_t end = lists_.starts[list + 1];
       for (std::int64_t first = lists_.starts[list]; first < end; first += kBlock) {
-        scan(table, base, first, std::min(kBlock, end - first));
+        scan(base, first, std::min(kBlock, end - first));
       }
     });
     best_.finish(positions);
   }
 
  private:
-  void scan(const float* table, float base, std::int64_t first, std::int64_t n) {
-    lookup_kernels().bytes_one(table, lists_.n_parts, kEntries,
+  void scan(float base, std::int64_t first, std::int64_t n) {
+    lookup_kernels().bytes_one(table_.data(), lists_.n_parts, kEntries,
                                lists_.codes + first * lists_.n_parts, lists_.n_parts, n, values_);
     const float* squares = lists_.squares + first;
     if (lists_.metric == Metric::kIp) {
@@ -129,7 +123,7 @@ class Scan {
   const LookupLists& lists_;
   const LookupQuery& query_;
   Best best_;
-  std::vector<float> tables_, parts_, sums_;
+  std::vector<float> table_;
   float values_[kBlock];
 };
 
@@ -146,7 +140,6 @@ void propose_by_lookup(const LookupLists& lists, const LookupQuery& query, std::
                  Probes probes(last - first, lists.n_lists);
                  Scan scan(lists, query, width);
                  std::vector<float> nearness(static_cast<std::size_t>(lists.n_lists));
-                 scan.prepare(first, last - first);
                  for (std::int64_t q = first; q < last; ++q) {
                    poll_interrupt();
                    const float* products = query.products + q * lists.n_lists;

@@ -19,8 +19,8 @@ namespace vl {
 struct LookupLists {
   Metric metric = Metric::kIp;
   int n_parts = 0;
-  std::int64_t width = 0;        // dimensions of a part
-  const float* words = nullptr;  // C (n_parts, 256, width)
+  std::int64_t width = 0;          // dimensions of a part
+  const float* columns = nullptr;  // C (n_parts, width, 256)
   std::int64_t n_lists = 0;
   const std::uint8_t* codes = nullptr;   // (n, n_parts) in the order of lists
   const std::int64_t* starts = nullptr;  // (n_lists + 1)

@@ -130,13 +130,14 @@ def test_a_sweep_proposes_the_best_of_the_probed_lists(metric: str) -> None:
     words = rng.integers(-3, 4, (parts, 256, 2)).astype(np.float32)
     queries = rng.integers(-3, 4, (3, 2 * parts)).astype(np.float32)
     tables = np.einsum("qpw,pcw->qpc", queries.reshape(3, parts, 2), words)
+    columns = np.ascontiguousarray(words.transpose(0, 2, 1))
     products = np.round(rng.standard_normal((3, n_lists)), 1).astype(np.float32)
     centre_squares = rng.uniform(0.5, 2.0, n_lists).astype(np.float32)
     mask = rng.integers(0, 2, n).astype(np.uint8)
     for probes, allowed in ((2, None), (n_lists, None), (n_lists, mask)):
         out = _core.propose_by_lookup(
-            queries, words, products, centre_squares, np.zeros(3, np.float32), probes, codes, starts,
-            order, squares, metric, width, allowed, 1,
+            queries, columns, products, centre_squares, np.zeros(3, np.float32), probes, codes,
+            starts, order, squares, metric, width, allowed, 1,
         )  # fmt: skip
         for q in range(3):
             near = 2 * products[q] - centre_squares if metric == "l2" else products[q]
@@ -161,7 +162,7 @@ def test_a_sweep_proposes_the_best_of_the_probed_lists(metric: str) -> None:
 def test_a_sweep_refuses_arrays_that_do_not_fit() -> None:
     good: dict[str, Any] = {
         "queries": np.zeros((1, 6), np.float32),
-        "words": np.zeros((2, 256, 3), np.float32),
+        "columns": np.zeros((2, 3, 256), np.float32),
         "products": np.zeros((1, 1), np.float32),
         "centre_squares": np.zeros(1, np.float32),
         "gaps": np.zeros(1, np.float32),
@@ -175,8 +176,8 @@ def test_a_sweep_refuses_arrays_that_do_not_fit() -> None:
     }
     assert _core.propose_by_lookup(**good).tolist() == [[0, 1, 2]]
     for name, wrong in (
-        ("words", np.zeros((3, 256, 3), np.float32)),
-        ("words", np.zeros((2, 16, 3), np.float32)),
+        ("columns", np.zeros((3, 3, 256), np.float32)),
+        ("columns", np.zeros((2, 3, 16), np.float32)),
         ("queries", np.zeros((1, 5), np.float32)),
         ("products", np.zeros((2, 1), np.float32)),
         ("starts", np.array([0, 5])),

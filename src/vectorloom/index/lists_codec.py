@@ -70,6 +70,7 @@ class CodecLists(InvertedLists):
         self.codec = codec
         self._final = final
         self._warned = False
+        self._columns = _columns_of(codec)
         self._centre_squares = np.einsum("ij,ij->i", centroids, centroids)
         self.arrays: dict[str, NDArray[Any]] | None = None  # order, starts, codes, squares
 
@@ -340,7 +341,7 @@ class CodecLists(InvertedLists):
     @property
     def _looked_up(self) -> bool:
         """Whether codes are a byte a part, summed up by tables."""
-        return isinstance(self.codec, PartCodes) and self.codec._words().shape[1] == 256
+        return self._columns is not None
 
     def _proposed_by_lookup(
         self,
@@ -358,7 +359,7 @@ class CodecLists(InvertedLists):
             gaps *= np.sqrt(np.einsum("ij,ij->i", queries, queries))
         proposed: NDArray[np.int64] = _core.propose_by_lookup(
             np.ascontiguousarray(self.codec._asked(queries)),
-            np.ascontiguousarray(self.codec._words()),
+            self._columns,
             near,
             self._centre_squares,
             gaps,
@@ -464,6 +465,13 @@ def read_codec_lists(
     lists = CodecLists(metric, centroids, codec, final, None, calibrations)
     lists.arrays, lists.n_listed = arrays, n
     return lists
+
+
+def _columns_of(codec: Compressor) -> NDArray[np.float32] | None:
+    """Return the words of byte codes, (n_parts, width, 256); None for other codes."""
+    if not isinstance(codec, PartCodes) or codec._words().shape[1] != 256:
+        return None
+    return np.ascontiguousarray(codec._words().transpose(0, 2, 1))
 
 
 def _nearness(lists: CodecLists, queries: NDArray[np.float32]) -> NDArray[np.float32]:
