@@ -189,13 +189,13 @@ nb::ndarray<nb::numpy, std::int64_t> propose(
   query.n_probes = n_probes;
   query.mask = mask ? mask->data() : nullptr;
   query.n_jobs = n_jobs.value_or(0);
-  const auto columns = static_cast<std::size_t>(width);
-  std::vector<std::int64_t> positions(n_queries * columns);
+  const auto wide = static_cast<std::size_t>(width);
+  std::vector<std::int64_t> positions(n_queries * wide);
   {
     const nb::gil_scoped_release release;
     propose_by_lookup(lists, query, width, positions.data());
   }
-  return owned(std::move(positions), {n_queries, columns});
+  return owned(std::move(positions), {n_queries, wide});
 }
 
 void check_shape(const ListShape& shape) {
