@@ -230,6 +230,11 @@ class GraphCore:
     def search(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, radius: float, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, effort: int, reach: float = 0.0, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_matches: int = 0, budget: int = 0, ties: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, without: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, on_disk: bool = False, n_jobs: int | None = None) -> tuple:
         """Positions, scores and counts; a count is -1 beyond the budget."""
 
+    def range(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, radius: float, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], least: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], effort: int, reach: float, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_matches: int = 0, budget: int = 0, ties: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, on_disk: bool = False, n_jobs: int | None = None) -> tuple:
+        """
+        (lims, positions, scores) of rows whose score is at least that, and whether each query was done.
+        """
+
     def insert(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, radius: float, first: int, alpha: float = 1.100000023841858, n_jobs: int | None = None) -> None:
         """Takes rows in, from `first` on."""
 
@@ -283,14 +288,24 @@ class Lists:
         Rotated rows (n, rotated) as their codes have them; of unit length under cosine.
         """
 
-    def search(self, rows: Rows | None, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_probes: int, gap: float, caution: float, reach: float, guess: float, k: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
+    def search(self, rows: Rows | None, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_probes: int, gap: float, caution: float, reach: float, guess: float, k: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None, on_disk: bool = False) -> tuple:
         """
         (positions, scores, counts) of the k best within each query's probed lists.
+        """
+
+    def range(self, rows: Rows | None, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], least: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], n_probes: int, gap: float, caution: float, reach: float, floors: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, along: float = 0.0, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None, on_disk: bool = False) -> tuple:
+        """
+        (lims, positions, scores) of the rows of probed lists whose score is at least that.
         """
 
 def assign_lists(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centroids: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], twice: bool, weight: float = 1.0, n_jobs: int | None = None) -> tuple:
     """
     (labels, others): the list of the nearest centroid, and a second one or None.
+    """
+
+def propose_by_lookup(queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], columns: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], products: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centre_squares: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], gaps: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], n_probes: int, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], starts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], order: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], squares: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], metric: str, width: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> NDArray[numpy.int64]:
+    """
+    Positions (n_queries, width) of the best rows of probed lists by product codes.
     """
 
 def maxsim_search(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], query_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], k: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
@@ -347,9 +362,54 @@ def cooccurrence(tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), ord
 def row_matrix(n: int, dim: int, scale: float = 0.0, seed: int = 0) -> NDArray[numpy.float32]: ...
 
 class WordTrainer:
-    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], bag_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, bag_rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, *, window: int, negative: int, tree: bool, cbow: bool, cbow_mean: bool, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int) -> None: ...
+    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], bag_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, bag_rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, texts: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')] | None = None, *, window: int, negative: int, tree: bool, cbow: bool, cbow_mean: bool, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int, text: int = 0, binary: bool = False) -> None: ...
+
+    def infer(self, begin: int, end: int, n_jobs: int | None = None) -> None: ...
 
     def run(self, begin: int, end: int, n_jobs: int | None = None) -> tuple: ...
+
+    @property
+    def n_steps(self) -> int: ...
+
+class MatrixTrainer:
+    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], *, mean_size: int, matrix_size: int, window: int, negative: int, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int) -> None: ...
+
+    def run(self, begin: int, end: int, n_jobs: int | None = None) -> tuple: ...
+
+    def encode(self, begin: int, end: int, texts: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], n_jobs: int | None = None) -> None: ...
+
+    @property
+    def n_steps(self) -> int: ...
+
+class SentenceTrainer:
+    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], grams: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], *, n_orders: int, negative: int, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int) -> None: ...
+
+    def run(self, begin: int, end: int, n_jobs: int | None = None) -> tuple: ...
+
+    @property
+    def n_steps(self) -> int: ...
+
+class Ngrams:
+    def __init__(self, rows: Annotated[NDArray[numpy.int32], dict(shape=(None, None), order='C', device='cpu', writable=False)], offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], sizes: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None: ...
+
+def encode_bags(ngrams: Ngrams, table: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], *, mean: bool, power: float, out: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], n_jobs: int | None = None) -> None: ...
+
+class DualTrainer:
+    def __init__(self, ngrams: Ngrams, heads: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], items: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], neighbours: Annotated[NDArray[numpy.int32], dict(shape=(None, None), order='C', device='cpu', writable=False)], table: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], squares: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu')], *, batch: int, group: int, epochs: int, rate: float, scale: float, power: float, head_share: float, whole_share: float, shortest: int, longest: int, seed: int) -> None: ...
+
+    def run(self, begin: int, end: int, n_jobs: int | None = None) -> tuple: ...
+
+    def evaluate(self, items: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple: ...
+
+    @property
+    def n_steps(self) -> int: ...
+
+class BagClassifier:
+    def __init__(self, ngrams: Ngrams, labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], items: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], table: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], squares: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu')], head: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], head_squares: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu')], *, batch: int, epochs: int, rate: float, seed: int) -> None: ...
+
+    def run(self, begin: int, end: int, n_jobs: int | None = None) -> tuple: ...
+
+    def evaluate(self, items: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], n_jobs: int | None = None) -> tuple: ...
 
     @property
     def n_steps(self) -> int: ...
