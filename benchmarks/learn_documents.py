@@ -268,7 +268,8 @@ def run_one(name: str, folder: Path) -> None:
 def table() -> str:
     """Return the rows that there are, in the order of the methods, as Markdown."""
     head = ["method", *COLLECTIONS, *YEARS, "CPU s"]
-    found = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    found = ["# Learners of texts beside BM25 and Doc2Vec", ""]
+    found += ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for name in METHODS:
         path = RESULTS / "documents" / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.json"
         if not path.exists():

@@ -354,6 +354,7 @@ class CodecLists(InvertedLists):
     ) -> NDArray[np.int64]:
         assert isinstance(self.codec, PartCodes)
         assert self.arrays is not None
+        assert self._columns is not None
         gaps = np.full(len(queries), probing.gap, np.float32)
         if self.metric != "l2":
             gaps *= np.sqrt(np.einsum("ij,ij->i", queries, queries))

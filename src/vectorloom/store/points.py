@@ -63,7 +63,7 @@ def plain_rows(vectors: Any) -> list[Any]:
     if isinstance(vectors, list):
         return [matrix.tolist() for matrix in vectors]
     if isinstance(vectors, np.ndarray):
-        return vectors.tolist()
+        return list(vectors.tolist())
     starts = vectors.indptr.tolist()
     return [
         {"indices": vectors.indices[a:b].tolist(), "values": vectors.data[a:b].tolist()}
