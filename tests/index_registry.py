@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import vectorloom as vl
-from vectorloom.index.token_codes import TokenCodes
+from vectorloom.index.multivector.token_codes import TokenCodes
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def needed(
     """Return the candidates for recall .90 and .95, by each way and by single vectors."""
     docs, queries = collection.docs, collection.queries
     depth = len(docs)
-    from vectorloom.index.token_vectors import TokenVectors
+    from vectorloom.index.multivector.token_vectors import TokenVectors
 
     found_at: dict[str, list[int]] = {way: [] for way in (*WAYS, "single vectors")}
     values, offsets = docs.tokens

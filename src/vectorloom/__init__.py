@@ -19,9 +19,9 @@ from vectorloom.errors import (
 
 if TYPE_CHECKING:
     from vectorloom import compress, index, io, learn, measure, select, store
+    from vectorloom.index.dense.knn import knn_graph
     from vectorloom.index.estimate import estimate
     from vectorloom.index.hits import Hits
-    from vectorloom.index.knn import knn_graph
     from vectorloom.io import Vectors, read, write
     from vectorloom.io.container import open_any as open
     from vectorloom.learn.encode import encode
@@ -49,7 +49,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "collection": ("vectorloom.store.opening", "collection"),
     "Collection": ("vectorloom.store.collection", "Collection"),
     "estimate": ("vectorloom.index.estimate", "estimate"),
-    "knn_graph": ("vectorloom.index.knn", "knn_graph"),
+    "knn_graph": ("vectorloom.index.dense.knn", "knn_graph"),
     "open": ("vectorloom.io.container", "open_any"),
     "read": ("vectorloom.io", "read"),
     "write": ("vectorloom.io", "write"),

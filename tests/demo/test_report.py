@@ -51,7 +51,7 @@ def test_the_demo_runs_end_to_end_and_accounts_for_itself(result: DemoResult) ->
     assert result.corpus.is_capped
     assert [q.method.split()[0] for q in result.quality] == [
         "BM25",
-        "LatentSemantic",
+        "DualEncoder",
         "both",
     ]
     for quality in result.quality:

@@ -10,7 +10,7 @@ import pytest
 
 import vectorloom as vl
 from laws import assert_at_least
-from vectorloom.index.anncur import ANNCUR
+from vectorloom.index.forms.anncur import ANNCUR
 
 
 class Matrix:

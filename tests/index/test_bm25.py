@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import vectorloom as vl
-from vectorloom.index.bm25_weights import METHODS
-from vectorloom.index.bm25_words import TermCounter
+from vectorloom.index.sparse.bm25_weights import METHODS
+from vectorloom.index.sparse.bm25_words import TermCounter
 
 TEXTS = ["the red fox", "a blue fox", "red red wine and bread", "", "wine"]
 

@@ -12,7 +12,7 @@ import vectorloom as vl
 from oracle import assert_answers, ranked, scores_of
 from vectorloom import _core
 from vectorloom.index import Exact
-from vectorloom.index.encoding import decode, encode
+from vectorloom.index.dense.encoding import decode, encode
 
 SIZES = [1, 7, 15, 16, 17, 31, 33, 63, 65, 97]
 METRICS = ["cosine", "ip", "l2"]
@@ -202,7 +202,7 @@ def test_no_memory_while_growing_leaves_the_index_as_it_was(rng, monkeypatch) ->
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("vectorloom.index.store._grown", refuse)
+        patch.setattr("vectorloom.index.dense.store._grown", refuse)
         with pytest.raises(vl.CapacityError, match="the index is as it was"):
             index.add(x)
     assert len(index) == 100

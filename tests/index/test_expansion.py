@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vectorloom as vl
-from vectorloom.index.expansion import expand
+from vectorloom.index.forms.expansion import expand
 
 ROWS = np.array([[4.0, 0.0], [0.0, 4.0], [4.0, 4.0], [-8.0, 0.0]])
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import vectorloom as vl
 from vectorloom import _core
 from vectorloom.errors import CapacityError, ParameterError, ShapeError
-from vectorloom.index.fde import _Maps, _Sketch
+from vectorloom.index.multivector.fde import _Maps, _Sketch
 
 
 def unit(X: NDArray[Any]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vectorloom as vl
-from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
+from vectorloom.index.forms.gaussian import gaussian_queries, gaussian_rows, search_gaussian
 
 
 def kl(p: np.ndarray, s: np.ndarray, m: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ def test_filters_keep_recall_and_give_every_match(
         score = x @ queries.mean(axis=0)
         mask = np.argsort(np.argsort(-score if kind == "near" else score)) < share * 6000
     if forced:  # to walk, whatever it costs
-        monkeypatch.setattr("vectorloom.index.graph_walk._NODE", 1e-3)
+        monkeypatch.setattr("vectorloom.index.dense.graph_walk._NODE", 1e-3)
     hits = cosine.search(queries, 10, where=mask, explain=True)
     truth = Exact().fit(x).search(queries, 10, where=mask)
     assert (hits.counts == min(10, mask.sum())).all()

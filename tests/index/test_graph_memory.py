@@ -16,7 +16,7 @@ import vectorloom as vl
 from laws import assert_at_least, assert_at_most
 from vectorloom import _core
 from vectorloom.index import Graph
-from vectorloom.index.graph_memory import code_bytes, least_bytes, mapping_of
+from vectorloom.index.dense.graph_memory import code_bytes, least_bytes, mapping_of
 
 N, DIM = 6000, 48
 

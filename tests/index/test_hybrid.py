@@ -11,7 +11,7 @@ import pytest
 
 import vectorloom as vl
 from vectorloom.errors import ParameterError, ShapeError
-from vectorloom.index.fusion import normal_scores, pooled
+from vectorloom.index.combined.fusion import normal_scores, pooled
 from vectorloom.index.hits import pad_hits
 
 

@@ -15,8 +15,8 @@ from scipy import sparse
 
 import vectorloom as vl
 from vectorloom import _core
-from vectorloom.index.inverted_calibration import Calibration, heaviest
-from vectorloom.index.sparse import as_sparse
+from vectorloom.index.sparse.inverted_calibration import Calibration, heaviest
+from vectorloom.index.sparse.sparse_rows import as_sparse
 
 
 def rows_of(rng, n: int, terms: int = 40, density: float = 0.2) -> sparse.csr_matrix:

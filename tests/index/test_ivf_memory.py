@@ -14,7 +14,7 @@ import vectorloom as vl
 from laws import assert_at_least, assert_at_most
 from vectorloom.errors import CapacityError, FormatError, ParameterError
 from vectorloom.index import IVF
-from vectorloom.index.graph_memory import mapping_of
+from vectorloom.index.dense.graph_memory import mapping_of
 
 N, DIM = 6000, 48
 ROOMY = "1GB"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vectorloom import _core
-from vectorloom.index.screen import build_screen
+from vectorloom.index.dense.screen import build_screen
 
 LEVELS = [*_core.simd_levels()] + (["amx_model"] if "avx512_bf16" in _core.simd_levels() else [])
 

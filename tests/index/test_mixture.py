@@ -10,8 +10,8 @@ import pytest
 
 import vectorloom as vl
 from index_registry import CASES
-from vectorloom.index.knn_embed import KNNEmbed
-from vectorloom.index.mixture import search_mixture
+from vectorloom.index.dense.knn_embed import KNNEmbed
+from vectorloom.index.forms.mixture import search_mixture
 
 
 def line(*places: float, ids=None) -> vl.index.Exact:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import vectorloom as vl
 from vectorloom.errors import ParameterError, ShapeError
-from vectorloom.index.token_pooling import ward_groups
+from vectorloom.index.multivector.token_pooling import ward_groups
 
 
 def unit(X: NDArray[Any]) -> NDArray[np.float32]:

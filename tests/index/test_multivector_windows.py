@@ -10,8 +10,8 @@ import pytest
 
 import vectorloom as vl
 from vectorloom.errors import FormatError, ParameterError
-from vectorloom.index.multivector_windows import window_means
-from vectorloom.index.token_vectors import TokenVectors
+from vectorloom.index.multivector.token_vectors import TokenVectors
+from vectorloom.index.multivector.windows import window_means
 
 
 def texts(n: int, seed: int = 0) -> list[np.ndarray]:

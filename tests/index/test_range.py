@@ -13,7 +13,7 @@ import pytest
 import vectorloom as vl
 from vectorloom.errors import ParameterError
 from vectorloom.index import IVF, Exact, Graph
-from vectorloom.index.lists_range import Pairs, Ranging
+from vectorloom.index.dense.lists_range import Pairs, Ranging
 
 METRICS = ("cosine", "ip", "l2")
 

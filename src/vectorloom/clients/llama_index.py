@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from vectorloom.clients.target import PointStore, hits_of_one, require_text_ids
 from vectorloom.errors import ParameterError
-from vectorloom.index.fusion import normal_scores, pooled, weighted_sums
+from vectorloom.index.combined.fusion import normal_scores, pooled, weighted_sums
 from vectorloom.io.faults import missing_package
 from vectorloom.store import Points
 

@@ -24,8 +24,8 @@ from vectorloom.errors import (
     ShapeError,
     VectorloomError,
 )
-from vectorloom.index.sparse import SparseRows
-from vectorloom.index.token_vectors import TokenVectors
+from vectorloom.index.multivector.token_vectors import TokenVectors
+from vectorloom.index.sparse.sparse_rows import SparseRows
 from vectorloom.store import PointHits, Points
 from vectorloom.store.points import checked_ids, checked_texts, packed_payloads, plain_rows
 from vectorloom.store.reading import packed_queries

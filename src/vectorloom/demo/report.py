@@ -96,7 +96,7 @@ def _facts(result: DemoResult) -> str:
 
 def is_ours(method: str) -> bool:
     """Whether a row of a table is about this package."""
-    return method.startswith(("vectorloom", "LatentSemantic"))
+    return method.startswith(("vectorloom", "DualEncoder"))
 
 
 def _question(question: Question) -> str:

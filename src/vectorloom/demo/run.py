@@ -173,9 +173,9 @@ def _questions(questions: Sequence[str] | None) -> list[str]:
 
 def _learn(items: KnownItems, *, n_jobs: int, random_state: int) -> Any:
     """Learn from the rests alone, so that the model has seen no query."""
-    from vectorloom.learn import LatentSemantic
+    from vectorloom.learn import DualEncoder
 
-    return LatentSemantic(n_jobs=n_jobs, random_state=random_state).fit(items.corpus)
+    return DualEncoder(n_jobs=n_jobs, random_state=random_state).fit(items.corpus)
 
 
 def _quality(
@@ -197,7 +197,7 @@ def _quality(
     by_vectors = search_known(vectors, queries, k=_DEPTH, n_jobs=n_jobs)
     rankings = {
         "BM25 (words)": by_words,
-        "LatentSemantic (vectors)": by_vectors,
+        "DualEncoder (vectors)": by_vectors,
         "both (rank fusion)": fuse(by_words, by_vectors),
     }
     return [
@@ -209,16 +209,17 @@ def _quality(
 def search_known(
     vectors: NDArray[np.float32], queries: NDArray[np.float32], *, k: int, n_jobs: int | None
 ) -> NDArray[np.int64]:
-    """Positions (n_queries, k) by exact cosine search; -1 where a vector is zero on either side.
+    """Positions (n_queries, k) by exact search; -1 where a vector is zero on either side.
 
-    A zero vector means that none of the words is known, so it can neither find nor be found.
+    By inner products, which is what the encoder was trained for: length says how much is known. A
+    zero vector means that none of the words is known, so it can neither find nor be found.
     """
     from vectorloom.index import Exact
 
     known, asked = vectors.any(axis=1), queries.any(axis=1)
     found = np.full((len(queries), k), -1, dtype=np.int64)
     if known.any() and asked.any():
-        index = Exact(metric="cosine", n_jobs=n_jobs)
+        index = Exact(metric="ip", n_jobs=n_jobs)
         index.fit(vectors[known], ids=np.flatnonzero(known))
         found[asked] = index.search(queries[asked], k=k).ids
     return found

@@ -3,28 +3,28 @@
 
 from __future__ import annotations
 
-from vectorloom.index.anncur import ANNCUR
 from vectorloom.index.audit import Audit
-from vectorloom.index.bm25 import BM25
-from vectorloom.index.exact import Exact
-from vectorloom.index.expansion import expand
+from vectorloom.index.combined.hybrid import Hybrid, HybridHits
+from vectorloom.index.combined.two_stage import TwoStage
+from vectorloom.index.dense.exact import Exact
+from vectorloom.index.dense.graph import Graph
+from vectorloom.index.dense.ivf import IVF
+from vectorloom.index.dense.knn_embed import KNNEmbed
 from vectorloom.index.factory import from_factory
-from vectorloom.index.fde import FDE
-from vectorloom.index.gaussian import gaussian_queries, gaussian_rows, search_gaussian
-from vectorloom.index.graph import Graph
+from vectorloom.index.forms.anncur import ANNCUR
+from vectorloom.index.forms.expansion import expand
+from vectorloom.index.forms.gaussian import gaussian_queries, gaussian_rows, search_gaussian
+from vectorloom.index.forms.mixture import search_mixture
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
-from vectorloom.index.hybrid import Hybrid, HybridHits
-from vectorloom.index.inverted import Inverted
-from vectorloom.index.ivf import IVF
-from vectorloom.index.knn_embed import KNNEmbed
-from vectorloom.index.mixture import search_mixture
-from vectorloom.index.multivector import MultiVector
-from vectorloom.index.slim import SLIM
-from vectorloom.index.token_budget import BudgetPoint, plan_token_budget
-from vectorloom.index.token_codes import TokenCodes
-from vectorloom.index.token_pooling import pool_tokens
-from vectorloom.index.token_pruning import prune_tokens
-from vectorloom.index.two_stage import TwoStage
+from vectorloom.index.multivector.fde import FDE
+from vectorloom.index.multivector.multi_vector import MultiVector
+from vectorloom.index.multivector.slim import SLIM
+from vectorloom.index.multivector.token_budget import BudgetPoint, plan_token_budget
+from vectorloom.index.multivector.token_codes import TokenCodes
+from vectorloom.index.multivector.token_pooling import pool_tokens
+from vectorloom.index.multivector.token_pruning import prune_tokens
+from vectorloom.index.sparse.bm25 import BM25
+from vectorloom.index.sparse.inverted import Inverted
 
 __all__ = [
     "ANNCUR",

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.index.encoding import encode_queries
+from vectorloom.index.dense.encoding import encode_queries
+from vectorloom.index.dense.store import RowStore, refuse_zero
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import distances_from_scores
-from vectorloom.index.store import RowStore, refuse_zero
 
 #: A filter that leaves fewer than one row in so many is answered from a copy of just those rows: to
 # gather rows one by one costs about this many times what it costs to stream them.

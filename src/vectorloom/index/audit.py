@@ -29,11 +29,11 @@ from vectorloom.index.audit_measuring import (
     recalls,
     search_of,
 )
-from vectorloom.index.exact import Exact
+from vectorloom.index.dense.exact import Exact
 from vectorloom.measure.intrinsic import FEWEST, NEIGHBOURS, mean_dimension
 
 if TYPE_CHECKING:
-    from vectorloom.index.row_index import RowIndex
+    from vectorloom.index.dense.row_index import RowIndex
 
 #: Rows of largest dimension that are named.
 NAMED = 10

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.index.encoding import encode_queries
+from vectorloom.index.dense.encoding import encode_queries
+from vectorloom.index.dense.knn import knn_graph
 from vectorloom.index.hits import Hits
-from vectorloom.index.knn import knn_graph
 from vectorloom.measure.hubs import k_occurrence, skewness
 from vectorloom.measure.intrinsic import FEWEST, NEIGHBOURS, local_dimension
 
 if TYPE_CHECKING:
-    from vectorloom.index.row_index import RowIndex
-    from vectorloom.index.store import RowStore
+    from vectorloom.index.dense.row_index import RowIndex
+    from vectorloom.index.dense.store import RowStore
 
 #: Rows among whose neighbours hubs are looked for; the work is the square of it.
 HUB_ROWS = 4096

@@ -12,9 +12,8 @@ import numpy as np
 from vectorloom import _core
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count, check_jobs
-from vectorloom.index.encoding import STORED, encode, resolve_kind
-from vectorloom.index.estimate_lists import lists_job
-from vectorloom.index.graph_memory import (
+from vectorloom.index.dense.encoding import STORED, encode, resolve_kind
+from vectorloom.index.dense.graph_memory import (
     LIST_ROWS,
     MOST_BYTES,
     MOST_FLOATS,
@@ -24,9 +23,10 @@ from vectorloom.index.graph_memory import (
     least_bytes,
     scratch_bytes,
 )
-from vectorloom.index.knn import build_bytes, graph_bytes
+from vectorloom.index.dense.knn import build_bytes, graph_bytes
+from vectorloom.index.dense.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
+from vectorloom.index.estimate_lists import lists_job
 from vectorloom.index.memory import available_memory, parse_bytes
-from vectorloom.index.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
 from vectorloom.readable import format_bytes
 
 TASKS = ("index", "search", "knn_graph", "graph", "ivf")

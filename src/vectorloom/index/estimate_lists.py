@@ -11,10 +11,10 @@ import numpy as np
 
 from vectorloom import _core
 from vectorloom.errors import ParameterError
-from vectorloom.index.encoding import STORED
-from vectorloom.index.lists import ITERATIONS, Layout
-from vectorloom.index.lists_calibration import SCALES
-from vectorloom.index.lists_memory import (
+from vectorloom.index.dense.encoding import STORED
+from vectorloom.index.dense.lists import ITERATIONS, Layout
+from vectorloom.index.dense.lists_calibration import SCALES
+from vectorloom.index.dense.lists_memory import (
     POINTS,
     ROW_BYTES,
     build_bytes,

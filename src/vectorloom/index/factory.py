@@ -18,10 +18,10 @@ from typing import Any
 
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice
-from vectorloom.index.exact import Exact
-from vectorloom.index.graph import Graph
-from vectorloom.index.ivf import IVF
-from vectorloom.index.row_index import RowIndex
+from vectorloom.index.dense.exact import Exact
+from vectorloom.index.dense.graph import Graph
+from vectorloom.index.dense.ivf import IVF
+from vectorloom.index.dense.row_index import RowIndex
 from vectorloom.vectors import METRICS
 
 SUPPORTED = (
@@ -46,7 +46,7 @@ _LISTS = r"IVF(\d+)([kM]?)(_(?:HNSW|NSG)\d*|\((?:Flat|(?:HNSW|NSG)\d*(?:,Flat)?)
 #: A graph, its links, and how its rows are stored.
 _GRAPH = r"(HNSW|NSG)(\d*)(?:_(SQ8|SQfp16|SQbf16|SQ8_direct))?"
 _UNITS = {"": 1, "k": 1024, "M": 1024**2}
-#: Of `vectorloom.index.graph.Graph`.
+#: Of `vectorloom.index.dense.graph.Graph`.
 _FEWEST_LINKS, _MOST_LINKS = 4, 96
 #: Codes by which lists, or one list of all, are searched.
 _CODED = {

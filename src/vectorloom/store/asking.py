@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count
+from vectorloom.index.combined.hybrid import Hybrid
 from vectorloom.index.effort import checked_effort
-from vectorloom.index.hybrid import Hybrid
 from vectorloom.store import moving, reading
 from vectorloom.store.encoder import Encoder
 from vectorloom.store.engine import Engine

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vectorloom.errors import ParameterError
-from vectorloom.index.token_vectors import run_offsets
+from vectorloom.index.multivector.token_vectors import run_offsets
 from vectorloom.io import read
 from vectorloom.progress import progress
 from vectorloom.store.database import connect, read_state, translated

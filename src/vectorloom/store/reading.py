@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.index.answer import checked_queries
+from vectorloom.index.dense.store import RowStore
 from vectorloom.index.hits import Hits, distances_from_scores, narrow_scores
-from vectorloom.index.store import RowStore
-from vectorloom.index.token_vectors import TokenVectors, as_float_tokens, unit_rows
+from vectorloom.index.multivector.token_vectors import TokenVectors, as_float_tokens, unit_rows
 from vectorloom.store.database import read_state, transaction
 from vectorloom.store.engine import Engine, MovedOnError
 from vectorloom.store.filter_sql import CompiledFilter, compile_filter
@@ -43,7 +43,7 @@ def packed_queries(field: FieldSchema, query: Any) -> Queries:
     query : Any
         dense: shape (dim,), or (n, dim) for several. sparse: one row or several, as
         `vectorloom.store.stored.encoded` takes them. multi: one matrix (m, dim), or several in the
-        forms that `vectorloom.index.token_vectors.as_token_vectors` takes.
+        forms that `vectorloom.index.multivector.token_vectors.as_token_vectors` takes.
 
     Raises
     ------

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.index.multivector_store import ItemStore
+from vectorloom.index.dense.store import RowStore
+from vectorloom.index.multivector.store import ItemStore
 from vectorloom.index.rowids import IntIds, StrIds
-from vectorloom.index.sparse import SparseStore
-from vectorloom.index.store import RowStore
+from vectorloom.index.sparse.sparse_rows import SparseStore
 from vectorloom.store.schema import FieldSchema
 from vectorloom.store.stored import Stored, norms_of, run_types
 

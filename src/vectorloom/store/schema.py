@@ -10,7 +10,7 @@ from typing import Any
 
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_count
-from vectorloom.index.encoding import STORED, resolve_kind
+from vectorloom.index.dense.encoding import STORED, resolve_kind
 from vectorloom.store.encoder import EncoderRecord
 from vectorloom.store.filter_grammar import check_path
 
@@ -19,7 +19,7 @@ FORMAT_VERSIONS = (1, 2)
 #: A vector a point; weights of terms; several vectors a point.
 KINDS = ("dense", "sparse", "multi")
 METRICS = {"dense": ("cosine", "ip", "l2"), "sparse": ("ip",), "multi": ("cosine", "ip")}
-#: How vectors are stored; see `vectorloom.index.encoding`.
+#: How vectors are stored; see `vectorloom.index.dense.encoding`.
 DTYPES = ("float32", "float16", "int8")
 DEFAULT_FIELD = "vector"
 MAX_DIM = 65_536

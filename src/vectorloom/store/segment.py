@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, VectorloomError
-from vectorloom.index.proximity import ProximityGraph
-from vectorloom.index.sparse import SparseStore
-from vectorloom.index.sparse_index import read_postings
-from vectorloom.index.store import RowStore
-from vectorloom.index.token_vectors import run_offsets
+from vectorloom.index.dense.proximity import ProximityGraph
+from vectorloom.index.dense.store import RowStore
+from vectorloom.index.multivector.token_vectors import run_offsets
+from vectorloom.index.sparse.sparse_index import read_postings
+from vectorloom.index.sparse.sparse_rows import SparseStore
 from vectorloom.io.container import Container, open_container, write_container
 from vectorloom.store.rows import Lists, Store, searchable
 from vectorloom.store.schema import FieldSchema

@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import CapacityError, FormatError, InternalError
+from vectorloom.index.multivector.token_vectors import run_offsets
 from vectorloom.index.rowids import IntIds, StrIds
-from vectorloom.index.token_vectors import run_offsets
 from vectorloom.store.schema import FieldSchema
 from vectorloom.store.stored import Stored, gathered, lengths_of, run_types, shaped
 

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, ParameterError, ShapeError
-from vectorloom.index.encoding import STORED, decode, encode
-from vectorloom.index.sparse import SparseRows, as_sparse
-from vectorloom.index.store import refuse_zero
-from vectorloom.index.token_vectors import as_token_vectors, rows_of_runs, run_offsets
+from vectorloom.index.dense.encoding import STORED, decode, encode
+from vectorloom.index.dense.store import refuse_zero
+from vectorloom.index.multivector.token_vectors import as_token_vectors, rows_of_runs, run_offsets
+from vectorloom.index.sparse.sparse_rows import SparseRows, as_sparse
 from vectorloom.store.schema import FieldSchema
 
 _START = np.dtype("<i8")
@@ -161,7 +161,7 @@ def encoded(field: FieldSchema, vectors: Any, name: str) -> Stored:
     vectors : Any
         dense: array-like of shape (n, dim). sparse: scipy matrix or array-like of shape (n, dim),
         or a list of ``{"indices": …, "values": …}``. multi: what
-        `vectorloom.index.token_vectors.as_token_vectors` takes.
+        `vectorloom.index.multivector.token_vectors.as_token_vectors` takes.
     name : str
         What the caller calls them.
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.index.answer import FEW, Found, top
-from vectorloom.index.graph_walk import Walk
-from vectorloom.index.multivector_store import ItemStore
-from vectorloom.index.proximity import kept_for
-from vectorloom.index.sparse import SparseRows, SparseStore
-from vectorloom.index.store import RowStore
-from vectorloom.index.token_vectors import TokenVectors
+from vectorloom.index.dense.graph_walk import Walk
+from vectorloom.index.dense.proximity import kept_for
+from vectorloom.index.dense.store import RowStore
+from vectorloom.index.multivector.store import ItemStore
+from vectorloom.index.multivector.token_vectors import TokenVectors
+from vectorloom.index.sparse.sparse_rows import SparseRows, SparseStore
 from vectorloom.store.rows import Lists, Store
 from vectorloom.store.segment import Segment
 from vectorloom.store.stored import Stored

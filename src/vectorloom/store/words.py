@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.index.bm25 import BM25
 from vectorloom.index.hits import Hits
+from vectorloom.index.sparse.bm25 import BM25
 from vectorloom.store.database import transaction
 from vectorloom.store.engine import Engine, MovedOnError
 from vectorloom.store.points import PointHits

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
-from vectorloom.index.encoding import STORED
-from vectorloom.index.graph_memory import code_bytes, held_bytes
-from vectorloom.index.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
+from vectorloom.index.dense.encoding import STORED
+from vectorloom.index.dense.graph_memory import code_bytes, held_bytes
+from vectorloom.index.dense.store import SCREEN_MIN_ROWS, SCREENED, screen_bytes
 from vectorloom.tune.problem import Problem
 from vectorloom.tune.recipe import Recipe
 

@@ -18,13 +18,13 @@ from vectorloom import _core
 from vectorloom.compress.compressor import Compressor, unit
 from vectorloom.errors import FormatError, ParameterError
 from vectorloom.estimator import Estimator, check_choice, check_count, check_jobs
-from vectorloom.index.exact import Exact
-from vectorloom.index.graph import Graph
+from vectorloom.index.dense.exact import Exact
+from vectorloom.index.dense.graph import Graph
+from vectorloom.index.dense.ivf import IVF
+from vectorloom.index.dense.row_index import RowIndex
+from vectorloom.index.dense.stored import read_ids
 from vectorloom.index.hits import Hits, distances_from_scores, pad_hits
-from vectorloom.index.ivf import IVF
-from vectorloom.index.row_index import RowIndex
 from vectorloom.index.rowids import IntIds, StrIds, no_ids_like
-from vectorloom.index.stored import read_ids
 from vectorloom.io.container import (
     Container,
     open_container,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
 from vectorloom.index.audit_measuring import interval
-from vectorloom.index.exact import Exact
+from vectorloom.index.dense.exact import Exact
 from vectorloom.measure.significance import bootstrap_interval
 from vectorloom.select.gains import dcg
 
