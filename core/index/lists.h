@@ -20,7 +20,7 @@
 // A range search asks for all rows of L(q) with score >= least(q). What it needs of L(q) grows with
 // the range: with the nearness divided by |q| (l2: minus |q|^2), and N'(q) and least'(q) likewise,
 // a row of score s stands in a list of nearness  level + slope s + along N' - r,  r a random
-// remainder whose distribution was measured (vectorloom/index/dense/lists_range.py). So L(q) gains the
+// remainder whose distribution was measured (index/dense/lists_range.py). So L(q) gains the
 // lists with
 //   nearness'(q, j) >= floor(q) + along N'(q),     floor(q) = level + slope least'(q) -
 //   quantile(r).

@@ -344,8 +344,12 @@ class Graph(RowIndex):
         few = graph is not None and len(keep) < _SMALLEST_REST * graph.n_built
         if graph is None or few or len(keep) < self.exact_below:
             return
-        if graph.compact(keep, check_jobs(self.n_jobs)):
+        n_jobs = check_jobs(self.n_jobs)
+        if graph.compact(keep, n_jobs):
             self._graph = graph
+            # Walks pass fewer nodes now: what they find at a reach is measured anew.
+            if graph.n_rows == self._store.n:
+                graph.calibrate(self._store, self.random_state, n_jobs)
 
     def _ready(self, n_jobs: int | None) -> ProximityGraph | None:
         """Return the graph, built where it is missing; None where there is to be none."""
