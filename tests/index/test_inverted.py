@@ -15,6 +15,7 @@ from scipy import sparse
 
 import vectorloom as vl
 from vectorloom import _core
+from vectorloom.index.sparse.inverted import MODES
 from vectorloom.index.sparse.inverted_calibration import Calibration, heaviest
 from vectorloom.index.sparse.sparse_rows import as_sparse
 
@@ -100,7 +101,7 @@ def test_bounds_hold_for_weights_of_any_spread(seed) -> None:
 
 def test_any_number_of_threads_gives_the_same_bits(rng) -> None:
     x, queries = topical(rng, 2500), topical(rng, 40)
-    for mode in vl.index.inverted.MODES:
+    for mode in MODES:
         answers = [
             vl.index.Inverted(mode=mode, n_jobs=jobs).fit(x).search(queries, 9)
             for jobs in (1, 2, 5)

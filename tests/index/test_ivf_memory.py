@@ -84,8 +84,10 @@ def test_an_opened_file_beyond_the_limit_has_its_codes_in_memory(rows, path, tmp
 
 
 def test_where_two_places_do_not_fit_a_row_stands_at_one(rows, path) -> None:
-    limit = IVF("l2")._least_bytes(N, DIM, spill=False)
-    index = IVF("l2", memory_limit=limit).fit(np.load(path, mmap_mode="r"))
+    # Few lists: otherwise it is k-means that takes the most, at one place as at two.
+    limit = IVF("l2", n_lists=16)._least_bytes(N, DIM, spill=False)
+    assert limit < IVF("l2", n_lists=16)._least_bytes(N, DIM, spill=True)
+    index = IVF("l2", n_lists=16, memory_limit=limit).fit(np.load(path, mmap_mode="r"))
     assert "other" not in index._lists.core.arrays()
     truth = index.search(rows[:100] + 0.01, 10, exact=True)
     found = index.search(rows[:100] + 0.01, 10)
