@@ -91,7 +91,7 @@ struct MatrixTrainerCore {
     return nb::make_tuple(loss.sum, loss.pairs);
   }
 
-  void encode(std::int64_t begin, std::int64_t end, Table texts, std::optional<int> n_jobs) {
+  void encode(std::int64_t begin, std::int64_t end, const Table& texts, std::optional<int> n_jobs) {
     if (begin < 0 || end > trainer->n_texts() || begin > end) {
       throw Error(ErrorKind::kInternal, "MatrixTrainer: texts that are not there");
     }

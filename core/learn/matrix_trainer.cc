@@ -115,10 +115,12 @@ struct MatrixTrainer::Sheet {
   int size, line_steps;
   std::vector<const float*>& lines;
 
+  // NOLINTBEGIN(clang-analyzer-core.NullPointerArithm): `sheet_of` allocates before it hands out
   float* at(Kind kind, int place) const {
     return matrices + (static_cast<std::size_t>(place) * kKinds + kind) * matrix;
   }
   float* row(int k) const { return rows + static_cast<std::size_t>(k) * stride; }
+  // NOLINTEND(clang-analyzer-core.NullPointerArithm)
   float* hidden(int place) const { return row(kRows + 2 * place); }
   float* change(int place) const { return row(kRows + 2 * place + 1); }
   int width() const { return line_steps * kRowStep; }
@@ -272,7 +274,7 @@ void MatrixTrainer::move(Work& work, int first, int last) const {
   for (const WindowSpan& window : work.plan.windows) {
     const float* hidden = sheet.hidden(static_cast<int>(window.token - work.unit->begin));
     for (int j = 0; j < window.n; ++j) {
-      float* row = work.out[static_cast<std::size_t>(window.out + j)];
+      float* row = work.out[static_cast<std::size_t>(window.out) + static_cast<std::size_t>(j)];
       kernels.pull(row, &hidden, 1, work.gradients.data() + window.gradients + j, first, last);
     }
   }
