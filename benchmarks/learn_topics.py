@@ -109,7 +109,8 @@ def main() -> None:
     """Run all models on all sets."""
     folder = Path(os.environ["VECTORLOOM_DATA"]) / "text" / "classification"
     found: dict[str, Any] = {"machine": describe(), "gensim": version("gensim"), "sets": {}}
-    lines = ["| texts | model | topics | CPU s | coherence | NMI | ARI |", "| --- " * 7 + "|"]
+    lines = ["# Topics beside scikit-learn and gensim", ""]
+    lines += ["| texts | model | topics | CPU s | coherence | NMI | ARI |", "| --- " * 7 + "|"]
     for title, file in SETS.items():
         texts, classes = labelled(folder / file)
         rows = [row("Top2Vec", texts, classes, partial(ours, "Top2Vec", texts, None))]
