@@ -21,15 +21,15 @@ def write_page(page: Path, results: Path) -> int:
             f"{page}: expected one line {START!r} and one {END!r}; put both where tables belong."
         )
     head, rest = text.split(START)
-    sections = _sections(results)
+    sections = _sections(results, page)
     tables = "\n".join(sections) or "No results yet.\n"
     page.write_text(f"{head}{START}\n\n{tables}\n{END}{rest.split(END)[1]}", encoding="utf-8")
     return len(sections)
 
 
-def _sections(results: Path) -> list[str]:
+def _sections(results: Path, page: Path) -> list[str]:
     """What the runner saved; then the tables of scripts of their own, one level further down."""
-    suites, found = set(), []
+    suites, found = {page}, []
     for path in sorted(results.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         if "task" in result:

@@ -35,8 +35,8 @@ def text_ids(n: int) -> list[str]:
 
 def test_no_index_is_left_out_of_the_contract() -> None:
     found = set()
-    for info in pkgutil.iter_modules(vl.index.__path__):
-        module = importlib.import_module(f"vectorloom.index.{info.name}")
+    for info in pkgutil.walk_packages(vl.index.__path__, "vectorloom.index."):
+        module = importlib.import_module(info.name)
         for _, value in inspect.getmembers(module, inspect.isclass):
             if value.__module__ == module.__name__ and {"fit", "search"} <= set(dir(value)):
                 found.add(value)

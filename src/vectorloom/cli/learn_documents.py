@@ -12,7 +12,6 @@ import typer
 
 from vectorloom.cli.learn_topics import texts_of
 from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, bullet, job
-from vectorloom.io.faults import shorten
 from vectorloom.readable import format_bytes
 
 # The name of a method, its class in `vectorloom.learn`, and what it is set to.
@@ -170,6 +169,8 @@ def _answer(
     seconds: float,
     near: dict[str, list[tuple[int, float, str]]],
 ) -> None:
+    from vectorloom.io.faults import shorten
+
     losses = list(getattr(model, "losses_", None) or [])
     held_out = list(getattr(model, "held_out_losses_", None) or [])
     n, dim = model.vectors_.shape
