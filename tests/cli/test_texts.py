@@ -35,7 +35,7 @@ def test_texts_are_found_by_their_words_as_the_library_finds_them(
     out = tmp_path / "words.vl"
     made = run("index", str(corpus), str(out), "--stop-words", "english", "--json")
     assert made.exit_code == 0, made.output
-    assert json.loads(made.output)["texts"] == 3
+    assert json.loads(made.output)["items"] == 3
     found = run("search", str(out), "-", "-k", "2", "--json", stdin="flow in pipes\nwing flow\n")
     assert found.exit_code == 0, found.output
     records = [json.loads(line) for line in found.output.splitlines()]
@@ -91,4 +91,4 @@ def test_bad_settings_and_wrong_options_are_told(corpus: Path, tmp_path: Path) -
     run("index", str(corpus), out)
     refused = run("search", out, "-", "--query-vectors", "v", stdin="wing\n")
     assert refused.exit_code == 1
-    assert "texts, not vectors" in " ".join(refused.output.split())
+    assert "holds texts, not vectors" in " ".join(refused.output.split())

@@ -349,3 +349,58 @@ def test_a_million_postings_of_one_term_across_windows(rng) -> None:
     x = sparse.csr_matrix(weights[:, None])
     hits = vl.index.Inverted(mode="exact").fit(x).search(sparse.csr_matrix([[1.0]]), 50)
     assert_exact(hits, x, sparse.csr_matrix([[1.0]]), 50)
+
+
+# ---- terms by name -------------------------------------------------------------------------------
+
+
+def test_rows_of_named_terms_are_those_of_their_columns(rng) -> None:
+    x = rows_of(rng, 30, terms=9)
+    named = [{f"t{t}": float(w) for t, w in zip(r.indices, r.data, strict=True)} for r in x]
+    index = vl.index.Inverted().fit(named)
+    order = [int(name[1:]) for name in index.terms_]
+    same(index.search(named[:5], k=4), vl.index.Inverted().fit(x[:, order]).search(x[:5, order], 4))
+    same(index.search(named[:5], k=4), index.search(x[:5, order], k=4))
+
+
+def test_new_terms_become_columns_and_refused_rows_leave_none(tmp_path) -> None:
+    index = vl.index.Inverted().fit([{"a": 1.0}, {"b": 2.0}], ids=["x", "y"])
+    with pytest.raises(vl.errors.ParameterError, match="already"):
+        index.add([{"never": 1.0}], ids=["x"])
+    assert index.terms_ == ["a", "b"]
+    assert index.search([{"never": 1.0}], k=1).counts[0] == 0
+    index.add([{"c": 3.0, "a": 1.0}], ids=["z"])
+    assert index.dim_ == len(index.terms_)
+    assert index.search([{"c": 1.0}], k=2).ids[0, 0] == "z"
+    index.upsert([{"d": 1.0}], ids=["x"])
+    assert index.search([{"a": 1.0}], k=2).ids[0].tolist() == ["z", None]
+    index.save(tmp_path / "named.vl")
+    opened = vl.open(tmp_path / "named.vl")
+    assert opened.terms_ == index.terms_
+    asked = [{"c": 1.0, "d": 0.5}]
+    same(opened.search(asked, k=3), index.search(asked, k=3))
+    twin = opened.copy().add([{"e": 1.0}], ids=["w"])
+    assert twin.search([{"e": 1.0}], k=1).ids[0, 0] == "w"
+    assert opened.terms_ == index.terms_
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"a": -1.0}], "negative"),
+        ([{"a": float("nan")}], "NaN"),
+        ([{"a": "1"}], "number"),
+        ([{1: 1.0}], "no str"),
+        ([{}], "no columns"),
+    ],
+)
+def test_mappings_that_are_no_weights_are_refused(rows, message) -> None:
+    with pytest.raises(vl.errors.VectorloomError, match=message):
+        vl.index.Inverted().fit(rows)
+
+
+def test_mappings_are_refused_where_columns_have_no_names(rng) -> None:
+    index = vl.index.Inverted().fit(rows_of(rng, 5))
+    with pytest.raises(vl.errors.ParameterError, match="without names"):
+        index.search([{"a": 1.0}])
+    assert index.terms_ is None

@@ -18,13 +18,13 @@ from vectorloom.cli.compress import compress
 from vectorloom.cli.convert import convert
 from vectorloom.cli.demo import demo
 from vectorloom.cli.doctor import doctor
+from vectorloom.cli.index import index
 from vectorloom.cli.info import info
 from vectorloom.cli.learn import app as learn
 from vectorloom.cli.measure import measure
 from vectorloom.cli.output import EXIT_INTERRUPTED, note
 from vectorloom.cli.search import search
 from vectorloom.cli.serve import key, serve
-from vectorloom.cli.texts import index
 from vectorloom.cli.tune import tune
 from vectorloom.cli.verify import repair, verify
 

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`vectorloom search`: the exact nearest vectors of a file, or of a saved index, also of texts."""
+"""`vectorloom search`: the nearest vectors of a file, or the hits of any saved index."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from vectorloom.cli.index import named
+from vectorloom.cli.items import Items, read_items
 from vectorloom.cli.output import (
     DebugOption,
     JobsOption,
@@ -22,7 +25,6 @@ from vectorloom.cli.output import (
     quiet_table,
     to_json,
 )
-from vectorloom.cli.texts import read_texts
 from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.progress import progress
 
@@ -43,11 +45,11 @@ def search(
         Path, typer.Argument(metavar="VECTORS", help="A vector file or a saved index.")
     ],
     queries: Annotated[
-        str,
+        list[str],
         typer.Argument(
             metavar="QUERIES",
-            help="A vector file, or - for JSON lines on standard input; for an index of texts, "
-            "lines or JSON lines of text.",
+            help="What the index holds: vectors (a file, or - for JSON lines), texts, sparse "
+            "vectors or token vectors. For a hybrid index one NAME=FILE a leg.",
         ),
     ],
     k: Annotated[int, typer.Option("-k", help="Hits a query.", min=1)] = 10,
@@ -65,6 +67,27 @@ def search(
         str | None, typer.Option(help="Name of the column or key that holds the vectors.")
     ] = None,
     query_vectors: Annotated[str | None, typer.Option(help="The same for QUERIES.")] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the true hits that an approximate index is to find; 1 is exact where "
+            "it can be.",
+            min=0.0,
+            max=1.0,
+            show_default=False,
+        ),
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INDEX=QUERIES",
+            help="Rank the hits by a second saved index of the same items, asked with QUERIES.",
+            show_default=False,
+        ),
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(help="Hits that --rerank ranks, a query.", min=1)
+    ] = 100,
     out_file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write JSON lines to FILE.")
     ] = None,
@@ -75,15 +98,19 @@ def search(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Find the exact nearest vectors of queries, or the texts that share their words.
+    """Find the nearest vectors of queries, or the texts that share their words.
 
     On a terminal the answer is a table. With --json, or into a pipe, it is one JSON object a line:
-    {"query": id, "hits": [{"id", "score", "distance"}, ...]}, best hit first.
+    {"query": id, "hits": [{"id", "score", "distance"}, ...]}, best hit first; hits of a hybrid
+    index also say "legs": {name: {"rank", "score"}}.
     """
     with job(as_json=as_json, debug=debug) as out:
         index = _index(source, metric, vectors, ids, jobs)
-        query_ids, values = _queries(index, queries, query_vectors)
-        hits = _search(index, values, k)
+        asked = _asked(index, queries, query_vectors)
+        if rerank is not None:
+            index, asked = _two_stages(index, asked, rerank, candidates, jobs)
+        query_ids, values = _query_ids(asked), _values(asked)
+        hits = _search(index, values, len(query_ids), k, recall)
         if run_file is not None:
             _write_lines(run_file, _run_lines(hits, query_ids))
         if out_file is not None:
@@ -115,16 +142,18 @@ def _index(
                 f"{path} holds a {type(index).__name__}, which cannot be searched; give a vector "
                 "file or a saved index."
             )
-        if metric is not None and metric != index.metric:
+        own = getattr(index, "metric", None)
+        if metric is not None and metric != own:
             raise ParameterError(
-                f"{path} was built for metric {index.metric!r} and --metric is {metric!r}; leave "
-                "--metric out, or search the vector file that it was built from."
+                f"{path} was built for metric {own!r} and --metric is {metric!r}; leave --metric "
+                "out, or search the vector file that it was built from."
             )
         for name, value in (("--vectors", vectors), ("--ids", ids)):
             if value is not None:
                 raise ParameterError(f"{path} is a saved index, not columns; leave {name} out.")
         if jobs is not None:
-            index.n_jobs = jobs
+            for each in getattr(index, "legs", {"": index}).values():
+                each.n_jobs = jobs
         return index
     chosen = metric or "cosine"
     with progress(f"loading {path.name}"):
@@ -139,36 +168,127 @@ def _storage(dtype: str) -> str:
     return dtype if dtype in ("float16", "int8", "uint8") else "float32"
 
 
-def _search(index: Any, queries: Any, k: int) -> Hits:
+# What an index is asked: one set of queries, or one for each leg or stage.
+Asked = Items | dict[str, Any]
+
+
+def _asked(index: Any, sources: list[str], vectors: str | None) -> Asked:
+    legs = getattr(index, "legs", None)
+    if legs is None:
+        if len(sources) > 1:
+            raise ParameterError(
+                f"a {type(index).__name__} is asked with one file of queries; got {len(sources)}."
+            )
+        return _one_asked(index, sources[0], vectors)
+    if vectors is not None:
+        raise ParameterError("--query-vectors is for one file of vectors; leave it out.")
+    files = named(sources)
+    unknown = sorted(files.keys() - legs.keys())
+    if unknown:
+        raise ParameterError(f"the index has no leg {unknown}; its legs are {sorted(legs)}.")
+    return {name: _one_asked(legs[name], file, None) for name, file in files.items()}
+
+
+def _one_asked(index: Any, source: str, vectors: str | None) -> Items:
+    form = _form_of(index)
+    if form != "dense":
+        if vectors is not None:
+            raise ParameterError(
+                f"the index holds {form}, not vectors in columns; leave --query-vectors out."
+            )
+        return read_items(source, form)
+    if source == "-":
+        return Items("dense", *read_json_lines(sys.stdin))
+    return read_items(source, form, vectors=vectors)
+
+
+def _form_of(index: Any) -> str:
+    from vectorloom import index as indexes
+
+    if isinstance(index, indexes.BM25):
+        return "texts"
+    if isinstance(index, indexes.Inverted):
+        return "sparse"
+    return "tokens" if isinstance(index, indexes.MultiVector | indexes.TokenCodes) else "dense"
+
+
+def _two_stages(
+    index: Any, asked: Asked, rerank: str, candidates: int, jobs: int | None
+) -> tuple[Any, Asked]:
+    from vectorloom.index import TwoStage
+
+    path, _, queries = rerank.partition("=")
+    if not path or not queries:
+        raise ParameterError(f"--rerank must be INDEX=QUERIES; got {rerank!r}.")
+    second = _index(Path(path), None, None, None, jobs)
+    stages = TwoStage(index, second, n_candidates=candidates)
+    return stages, {"first": asked, "second": _asked(second, [queries], None)}
+
+
+def _parts(asked: Asked) -> Iterator[tuple[str, Items]]:
+    """Yield each set of queries with what it is for."""
+    for name, each in asked.items() if isinstance(asked, dict) else [("", asked)]:
+        if isinstance(each, dict):
+            yield from _parts(each)
+        else:
+            yield name, each
+
+
+def _query_ids(asked: Asked) -> list[Any]:
+    """Return the ids of queries, which all sets of them must share."""
+    (name, first), *others = _parts(asked)
+    for other, items in others:
+        if len(items) != len(first):
+            raise ShapeError(
+                f"{name} is asked {len(first)} queries and {other} {len(items)}; give the same "
+                "queries to all."
+            )
+        if None not in (first.ids, items.ids) and first.ids != items.ids:
+            raise ParameterError(
+                f"the queries of {name} and {other} have other ids, or another order; give the "
+                "same queries in the same order to all."
+            )
+    ids = next((items.ids for _, items in _parts(asked) if items.ids is not None), None)
+    return list(range(len(first))) if ids is None else ids
+
+
+def _values(asked: Asked) -> Callable[[int, int], Any]:
+    """Return what gives queries first, …, last - 1 in the form that the index takes."""
+    if not isinstance(asked, dict):
+        return asked.part
+    parts = {name: _values(each) for name, each in asked.items()}
+    return lambda first, last: {name: part(first, last) for name, part in parts.items()}
+
+
+def _search(
+    index: Any, part: Callable[[int, int], Any], n: int, k: int, recall: float | None
+) -> Hits:
     """Search in blocks, which changes no answer, to tell how far a long search is."""
     import numpy as np
 
-    parts: list[Hits] = []
-    with progress("searching", total=len(queries), unit="queries") as bar:
-        for start in range(0, max(1, len(queries)), QUERIES_A_BLOCK):
-            parts.append(index.search(queries[start : start + QUERIES_A_BLOCK], k=k))
-            bar.advance(len(parts[-1]))
-    if len(parts) == 1:
-        return parts[0]
+    options = {}
+    if recall is not None:
+        if "recall" not in inspect.signature(index.search).parameters:
+            raise ParameterError(f"a {type(index).__name__} takes no recall: leave --recall out.")
+        options["recall"] = recall
+    found: list[Hits] = []
+    with progress("searching", total=n, unit="queries") as bar:
+        for start in range(0, max(1, n), QUERIES_A_BLOCK):
+            found.append(index.search(part(start, start + QUERIES_A_BLOCK), k=k, **options))
+            bar.advance(len(found[-1]))
+    if len(found) == 1:
+        return found[0]
     joined: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts])
+        name: np.concatenate([getattr(each, name) for each in found])
         for name in ("ids", "scores", "distances", "counts")
     }
-    return dataclasses.replace(parts[0], **joined)
-
-
-def _queries(index: Any, source: str, vectors: str | None) -> tuple[list[Any], Any]:
-    import vectorloom as vl
-
-    if isinstance(index, vl.index.BM25):
-        if vectors is not None:
-            raise ParameterError("the index holds texts, not vectors; leave --query-vectors out.")
-        return read_texts(source)
-    if source == "-":
-        return read_json_lines(sys.stdin)
-    found = vl.read(source, vectors=vectors)
-    ids = range(len(found.values)) if found.ids is None else found.ids.tolist()
-    return list(ids), found.values
+    for name in ("leg_scores", "leg_ranks"):
+        if hasattr(found[0], name):
+            legs = getattr(found[0], name)
+            joined[name] = {
+                leg: np.concatenate([getattr(each, name)[leg] for each in found]) for leg in legs
+            }
+    return dataclasses.replace(found[0], **joined)
 
 
 def read_json_lines(lines: TextIO) -> tuple[list[Any], Any]:
@@ -233,7 +353,24 @@ def _parse_line(line: str, number: int, position: int) -> tuple[Any, list[float]
 
 def _records(hits: Hits, query_ids: list[Any]) -> Iterator[dict[str, Any]]:
     for position, query in enumerate(query_ids):
-        yield {"query": query, "hits": hits[position].to_dict()}
+        found = hits[position].to_dict()
+        for place, legs in enumerate(_legs(hits, position)):
+            found[place]["legs"] = legs
+        yield {"query": query, "hits": found}
+
+
+def _legs(hits: Hits, query: int) -> Iterator[dict[str, dict[str, Any]]]:
+    """Yield what each leg said of each hit; nothing where there are no legs."""
+    ranks = getattr(hits, "leg_ranks", None)
+    if ranks is None:
+        return
+    scores = getattr(hits, "leg_scores")  # noqa: B009 - of the same class
+    for place in range(int(hits.counts[query])):
+        yield {
+            leg: {"rank": int(of[query, place]), "score": float(scores[leg][query, place])}
+            for leg, of in ranks.items()
+            if of[query, place] > 0
+        }
 
 
 def _run_lines(hits: Hits, query_ids: list[Any]) -> Iterator[str]:
@@ -260,20 +397,24 @@ def _print(out: Output, hits: Hits, query_ids: list[Any]) -> None:
     from rich.text import Text
 
     form = ".0f" if hits.metric == "hamming" else "#.6g"  # six digits that line up
-    table = quiet_table("query", "rank", "id", "score", "distance", right=("rank",))
+    legs = list(getattr(hits, "leg_ranks", {}))
+    table = quiet_table("query", "rank", "id", "score", "distance", *legs, right=("rank",))
     for column in table.columns[3:]:
         column.justify = "right"
     for position, query in enumerate(query_ids[:SHOWN_QUERIES]):
         found = hits[position].to_dict()
         if not found:
             table.add_row(Text(str(query)), "", Text("no hits", style="dim"))
+        said = list(_legs(hits, position))
         for rank, hit in enumerate(found, start=1):
+            places = [str(said[rank - 1].get(leg, {}).get("rank", "–")) for leg in legs]
             table.add_row(
                 Text(str(query) if rank == 1 else ""),
                 str(rank),
                 Text(str(hit["id"])),
                 f"{hit['score']:{form}}",
                 f"{hit['distance']:{form}}",
+                *places,
                 end_section=rank == len(found),
             )
     out.show(table)

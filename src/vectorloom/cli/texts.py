@@ -1,67 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts with ids, out of files of lines and of JSON lines; and `vectorloom index`."""
+"""Texts with ids, out of files of lines and of JSON lines."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, job
 from vectorloom.errors import FormatError, ShapeError
 
-METHODS = ("lucene", "robertson", "atire", "bm25l", "bm25+", "okapi", "tfidf")
 _IDS = ("id", "_id")
 _TEXTS = ("text", "query", "contents")
-
-
-def index(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="TEXTS", help="Lines of text, JSON lines (.jsonl), or - for standard input."
-        ),
-    ],
-    out_file: Annotated[Path, typer.Argument(metavar="OUT", help="The index to write.")],
-    method: Annotated[str, typer.Option(help=f"{', '.join(METHODS)}.")] = "lucene",
-    k1: Annotated[
-        float, typer.Option(help="How soon more of a word counts little.", min=0.0)
-    ] = 1.2,
-    b: Annotated[float, typer.Option(help="How much length counts.", min=0.0, max=1.0)] = 0.75,
-    stop_words: Annotated[
-        str | None, typer.Option(help="english leaves out 33 words.", show_default=False)
-    ] = None,
-    stemmer: Annotated[
-        str | None, typer.Option(help="light takes off English endings.", show_default=False)
-    ] = None,
-    jobs: JobsOption = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Index texts by their words (BM25), for `vectorloom search OUT QUERIES`.
-
-    A JSON line is {"id" or "_id": ..., "text": ...}, with a "title" put before the text if there is
-    one. Other lines are texts as they are, with their number from 0 as id.
-    """
-    with job(as_json=as_json, debug=debug) as out:
-        from vectorloom.index import BM25
-
-        ids, texts = read_texts(source)
-        began = time.perf_counter()
-        made = BM25(
-            k1=k1, b=b, method=method, stop_words=stop_words, stemmer=stemmer, n_jobs=jobs
-        ).fit(texts, ids)
-        made.save(out_file)
-        seconds = time.perf_counter() - began
-        if as_json:
-            out.document({"out": str(out_file), "texts": len(texts), "seconds": round(seconds, 3)})
-        else:
-            typer.echo(f"{out_file}: {len(texts):,} texts in {seconds:.1f} s")
 
 
 def read_texts(source: str) -> tuple[list[Any], list[str]]:
@@ -85,15 +36,18 @@ def read_texts(source: str) -> tuple[list[Any], list[str]]:
     ShapeError : there is no text.
     """
     if source == "-":
-        return _parsed(sys.stdin, "standard input")
-    with Path(source).open(encoding="utf-8") as lines:
-        try:
-            return _parsed(lines, source)
-        except UnicodeDecodeError as error:
-            raise FormatError(f"{source}: not UTF-8 ({error}); convert the file.") from None
+        ids, texts = parsed_texts(sys.stdin, "standard input")
+    else:
+        with Path(source).open(encoding="utf-8") as lines:
+            try:
+                ids, texts = parsed_texts(lines, source)
+            except UnicodeDecodeError as error:
+                raise FormatError(f"{source}: not UTF-8 ({error}); convert the file.") from None
+    return list(range(len(texts))) if ids is None else ids, texts
 
 
-def _parsed(lines: Iterable[str], name: str) -> tuple[list[Any], list[str]]:
+def parsed_texts(lines: Iterable[str], name: str) -> tuple[list[Any] | None, list[str]]:
+    """Return ids, None where lines have none, and texts; see `read_texts`."""
     ids: list[Any] = []
     texts: list[str] = []
     is_json: bool | None = None
@@ -107,11 +61,21 @@ def _parsed(lines: Iterable[str], name: str) -> tuple[list[Any], list[str]]:
         texts.append(text)
     if not texts:
         raise ShapeError(f"{name} holds no text.")
+    return checked_ids(ids, name), texts
+
+
+def checked_ids(ids: list[Any], name: str) -> list[Any] | None:
+    """Return ids of lines if they are of one type; None where no line has one.
+
+    Raises
+    ------
+    FormatError : some lines have ids and others not, or of another type.
+    """
     if all(id_ is None for id_ in ids):
-        return list(range(len(texts))), texts
+        return None
     if any(type(id_) is not type(ids[0]) for id_ in ids):
         raise FormatError(f"{name}: ids must be all numbers or all strings, one on every line.")
-    return ids, texts
+    return ids
 
 
 def _from_json(line: str, where: str) -> tuple[Any, str]:

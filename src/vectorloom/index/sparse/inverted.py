@@ -23,6 +23,7 @@ from vectorloom.index.hits import Hits
 from vectorloom.index.sparse.inverted_calibration import Calibration, calibrate
 from vectorloom.index.sparse.sparse_index import SparseIndex, read_postings, read_sparse
 from vectorloom.index.sparse.sparse_rows import SparseRows, as_sparse
+from vectorloom.index.sparse.term_names import TermNames, are_mappings
 from vectorloom.io.container import Container, register_loader
 from vectorloom.vectors import as_ids
 
@@ -63,10 +64,16 @@ class Inverted(SparseIndex):
         Ids in the order of rows.
     dim_ : int
         Terms of the vocabulary.
+    terms_ : list of str or None
+        Names of the columns, where rows came as mappings.
     nbytes_ : int
 
     Notes
     -----
+    Rows and queries are a sparse matrix, or a list of mappings of term to weight, ``[{"wing": 1.2,
+    "lift": 0.7}, ...]``, the form in which SPLADE models give them: each new term of rows becomes a
+    column, and terms of queries that no row has are left out.
+
     *Exact* answers are those of scoring every row in float64, equal scores in the order of ids, at
     any number of threads. Postings of 8 bits give upper bounds that hold for every input; rows that
     these cannot exclude are scored from the weights as they came.
@@ -103,6 +110,10 @@ class Inverted(SparseIndex):
     >>> index.search(csr_array([[1.0, 0.0, 2.0]]), k=3)
     Hits(1 query, k=3, metric='ip')
       0: y 4.0000 · x 2.0000
+    >>> named = vl.index.Inverted().fit([{"wing": 1.0, "lift": 2.0}, {"heat": 1.0}])
+    >>> named.search([{"lift": 1.5, "unheard": 9.0}], k=1)
+    Hits(1 query, k=1, metric='ip')
+      0: 0 3.0000
     """
 
     _kind = KIND
@@ -126,11 +137,11 @@ class Inverted(SparseIndex):
 
         Parameters
         ----------
-        X : scipy sparse matrix or array, or array-like, of shape (n, n_terms)
+        X : sparse matrix or array-like of shape (n, n_terms), or list of n mappings
             Weights, not negative. Rows without any are fine: they are never found.
         ids : array-like of shape (n,), int64 or str, default=None
             None gives 0, 1, …, n - 1.
-        queries : sparse matrix of shape (n_queries, n_terms), default=None
+        queries : as `X`, n_queries of them, default=None
             Queries as they will come, a few hundred: recall is measured on them. None takes rows,
             cut to their 24 heaviest terms.
 
@@ -147,14 +158,14 @@ class Inverted(SparseIndex):
             Not enough memory.
         """
         self._check_params()
-        rows = self._rows(X, None, True)
-        given = (
-            None if queries is None else as_sparse(queries, name="queries", n_terms=rows.n_terms)
-        )
+        names = TermNames() if are_mappings(X) else None
+        rows = as_sparse(_matrix(X, names, "X", grow=True), name="X")
+        asked = _matrix(queries, names, "queries", grow=False)
+        given = None if asked is None else as_sparse(asked, name="queries", n_terms=rows.n_terms)
         wanted = as_ids(ids, len(rows))
         store = self._new_store(rows.n_terms, wanted)
         store.append(rows, wanted, np.empty(0, np.int64))
-        self._queries, self._calibration = given, None
+        self._queries, self._calibration, self._names = given, None, names
         self._adopt_rows(store)
         self._ready()
         return self
@@ -164,7 +175,8 @@ class Inverted(SparseIndex):
 
         Parameters
         ----------
-        X : sparse matrix of shape (n, n_terms)
+        X : sparse matrix of shape (n, n_terms), or list of n mappings
+            New terms of mappings become columns.
         ids : array-like of shape (n,), int64 or str, default=None
             None continues after the largest int64 id ever used. An id that is there already is
             refused; `upsert` replaces it.
@@ -180,7 +192,7 @@ class Inverted(SparseIndex):
 
         Parameters
         ----------
-        X : sparse matrix of shape (n, n_terms)
+        X : sparse matrix of shape (n, n_terms), or list of n mappings
         ids : array-like of shape (n,), int64 or str
 
         Returns
@@ -190,7 +202,15 @@ class Inverted(SparseIndex):
         return super().upsert(X, ids)
 
     def _rows(self, X: Any, n_terms: int | None, grow: bool) -> SparseRows:
-        return as_sparse(X, name="X", n_terms=n_terms, allow_empty=n_terms is not None)
+        matrix = _matrix(X, self._names, "X", grow=True)
+        return as_sparse(
+            matrix, name="X", n_terms=None if matrix is not X else n_terms, allow_empty=True
+        )
+
+    def _put(self, rows: SparseRows, ids: Any, how: str) -> None:
+        super()._put(rows, ids, how)
+        if rows.n_terms > self._store.dim:
+            self._store.dim, self._postings = rows.n_terms, None
 
     def _changed(self) -> None:
         """Keep the postings of the first rows; see `_ready`."""
@@ -225,7 +245,7 @@ class Inverted(SparseIndex):
 
         Parameters
         ----------
-        queries : scipy sparse matrix or array, or array-like, of shape (n_queries, n_terms)
+        queries : sparse matrix or array-like of shape (n_queries, n_terms), or list of mappings
             Weights, not negative. A query without a term that some row has, has no hits.
         k : int, default=10
             Only rows that share a term with the query are hits, so that there may be fewer.
@@ -251,7 +271,10 @@ class Inverted(SparseIndex):
         store = self._fitted()
         n_jobs = check_jobs(self.n_jobs)
         chosen = self._skip_for(exact, recall, skip, k)
-        checked = as_sparse(queries, name="queries", n_terms=store.dim, allow_empty=True)
+        asked = _matrix(queries, self._names, "queries", grow=False)
+        if asked is not queries:  # rows that were refused may have left terms that no row has
+            asked = asked[:, : store.dim]
+        checked = as_sparse(asked, name="queries", n_terms=store.dim, allow_empty=True)
         rows, postings = self._ready()
 
         def find(part: SparseRows, width: int, mask: Mask, ties: Any) -> Found:
@@ -284,6 +307,14 @@ class Inverted(SparseIndex):
             self._calibration = known
         return known
 
+    # ---- reading -------------------------------------------------------------------------------
+
+    @property
+    def terms_(self) -> list[str] | None:
+        """Names of the columns, where rows came as mappings."""
+        store = self._fitted()
+        return None if self._names is None else self._names.first(store.dim)
+
     # ---- files ---------------------------------------------------------------------------------
 
     @property
@@ -301,6 +332,8 @@ class Inverted(SparseIndex):
         arrays = self._posting_arrays()
         if known is not None:
             arrays |= known.arrays
+        if self._names is not None:
+            arrays |= self._names.arrays(store.dim)
         return meta, arrays
 
     @classmethod
@@ -311,13 +344,26 @@ class Inverted(SparseIndex):
         if store.n_values and not np.isfinite(store.weights).all():
             raise FormatError(f"{file.path}: weights are not finite.")
         index._store, index._queries = store, None
+        index._names = TermNames.of_file(file, store.dim)
         index._postings = read_postings(file, store, store.core)
         n_rows = file.meta["calibrated"]
         index._calibration = None if n_rows is None else Calibration.from_file(file, int(n_rows))
         return index
 
+    def copy(self) -> Inverted:
+        """Return a writable copy in memory; the way to change an index that `vl.open` opened.
+
+        Returns
+        -------
+        Inverted
+        """
+        twin = super().copy()
+        twin._names = None if self._names is None else self._names.copy()
+        return twin
+
     # ---- inside --------------------------------------------------------------------------------
 
+    _names: TermNames | None = None
     _queries: SparseRows | None = None
     _calibration: Calibration | None = None
 
@@ -326,6 +372,18 @@ class Inverted(SparseIndex):
         check_choice("mode", self.mode, MODES)
         _share("recall", self.recall, at_most=1.0)
         check_jobs(self.n_jobs)
+
+
+def _matrix(X: Any, names: TermNames | None, name: str, *, grow: bool) -> Any:
+    """Return mappings as a matrix over the columns that `names` has, all else as it is."""
+    if not are_mappings(X):
+        return X
+    if names is None:
+        raise ParameterError(
+            f"{name} are mappings of terms, and this index holds columns without names; pass a "
+            "sparse matrix, or fit it with mappings."
+        )
+    return names.rows(X, name, grow=grow)
 
 
 def found_rows(
