@@ -9,6 +9,7 @@
 
 #include "base/errors.h"
 #include "bindings/bindings.h"
+#include "bindings/prepared.h"
 #include "bindings/rows.h"
 #include "index/graph.h"
 
@@ -165,6 +166,12 @@ class GraphHolder {
     }
     const std::size_t n = done.size();
     return nb::make_tuple(ranged(std::move(result)), owned(std::move(done), {n}));
+  }
+
+  // The graph, once it is known to fit these points.
+  const Graph& of(const Points& points) const {
+    fits(points);
+    return *graph_;
   }
 
   void insert(const RowsView& view, std::optional<DoubleVector> norms, const std::string& metric,
@@ -337,6 +344,46 @@ class GraphHolder {
   mutable std::int64_t known_rows_ = -1;
 };
 
+// Walks without a filter, of a graph and rows that nobody changes meanwhile.
+class GraphSearch {
+ public:
+  GraphSearch(const GraphHolder& graph, const RowsView& view, std::optional<DoubleVector> norms,
+              const std::string& metric, float radius, std::optional<IntVector> ties,
+              std::optional<IntVector> ids, bool on_disk, std::optional<int> n_jobs)
+      : standing_(&view, std::move(norms), metric_named(metric), view.rows().n, view.rows().dim,
+                  std::move(ties), std::move(ids)),
+        points_(standing_.rows(), standing_.norms(), standing_.metric(), radius),
+        graph_(graph.of(points_)),
+        on_disk_(on_disk),
+        n_jobs_(n_jobs.value_or(0)) {}
+
+  nb::object operator()(nb::handle queries, std::int64_t k, std::int64_t effort,
+                        float reach) const {
+    expect(effort >= 1 && reach >= 0.0F, ErrorKind::kParameter,
+           "effort must be above 0 and reach not negative");
+    return standing_.answer(queries, k,
+                            [&](const float* values, std::int64_t n, std::int64_t* positions,
+                                double* scores, std::int64_t* counts) {
+                              GraphQuery query;
+                              query.queries = values;
+                              query.n_queries = n;
+                              query.ties = standing_.ties();
+                              query.effort = effort;
+                              query.reach = reach;
+                              query.on_disk = on_disk_;
+                              query.n_jobs = n_jobs_;
+                              graph_.search(points_, query, k, positions, scores, counts);
+                            });
+  }
+
+ private:
+  StandingRows standing_;
+  Points points_;
+  const Graph& graph_;
+  bool on_disk_;
+  int n_jobs_;
+};
+
 }  // namespace
 
 void bind_graph(nb::module_& m) {
@@ -381,6 +428,14 @@ void bind_graph(nb::module_& m) {
       .def("__len__", &GraphHolder::size, "Nodes: rows that differ.")
       .def_prop_ro("nbytes", &GraphHolder::nbytes)
       .def_prop_ro("degree", &GraphHolder::degree, "Links a node has at most.");
+  nb::class_<GraphSearch>(m, "GraphSearch", "Walks of a graph that nobody changes, in one call.")
+      .def(nb::init<const GraphHolder&, const RowsView&, std::optional<DoubleVector>,
+                    const std::string&, float, std::optional<IntVector>, std::optional<IntVector>,
+                    bool, std::optional<int>>(),
+           "graph"_a, "rows"_a, "norms"_a.none(), "metric"_a, "radius"_a, "ties"_a.none(),
+           "ids"_a.none(), "on_disk"_a, "n_jobs"_a.none(), nb::keep_alive<1, 2>())
+      .def("__call__", &GraphSearch::operator(), "queries"_a, "k"_a, "effort"_a, "reach"_a,
+           kPreparedDoc);
 }
 
 }  // namespace vl

@@ -14,6 +14,7 @@
 #include "base/errors.h"
 #include "base/threads.h"
 #include "bindings/bindings.h"
+#include "bindings/prepared.h"
 #include "bindings/rows.h"
 #include "bindings/screen_holder.h"
 #include "index/exact.h"
@@ -78,6 +79,44 @@ nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms,
   return nb::make_tuple(owned(std::move(positions), {n, width}),
                         owned(std::move(scores), {n, width}), owned(std::move(counts), {n}));
 }
+
+// Scans without a filter, of rows that nobody changes meanwhile.
+class ExactSearch {
+ public:
+  ExactSearch(const RowsView& view, std::optional<DoubleVector> norms, const ScreenHolder* screen,
+              const std::string& metric, std::optional<IntVector> ties,
+              std::optional<IntVector> ids, std::optional<int> n_jobs)
+      : standing_(&view, std::move(norms), metric_named(metric), view.rows().n, view.rows().dim,
+                  std::move(ties), std::move(ids)),
+        screen_(screen == nullptr ? nullptr : screen->screen.get()),
+        n_jobs_(n_jobs.value_or(0)) {
+    require(screen_ == nullptr ||
+                (screen_->shape().n == view.rows().n && screen_->shape().dim == view.rows().dim),
+            "screen: made for other rows");
+  }
+
+  nb::object operator()(nb::handle queries, std::int64_t k) const {
+    return standing_.answer(queries, k,
+                            [&](const float* values, std::int64_t n, std::int64_t* positions,
+                                double* scores, std::int64_t* counts) {
+                              ExactQuery query;
+                              query.rows = standing_.rows();
+                              query.norms = standing_.norms();
+                              query.screen = screen_;
+                              query.metric = standing_.metric();
+                              query.queries = values;
+                              query.n_queries = n;
+                              query.ties = standing_.ties();
+                              query.n_jobs = resolve_jobs(n_jobs_);
+                              exact_search(query, k, positions, scores, counts);
+                            });
+  }
+
+ private:
+  StandingRows standing_;
+  const Screen* screen_;
+  int n_jobs_;
+};
 
 // Scores of chosen rows, -inf where a position is -1.
 nb::ndarray<nb::numpy, double> score_rows(const RowsView& view, std::optional<DoubleVector> norms,
@@ -342,6 +381,13 @@ void bind_index(nb::module_& m) {
   m.def("exact_search", &search, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "queries"_a, "k"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
         "n_jobs"_a = nb::none(), "(positions, scores, counts) of the true k best.");
+  nb::class_<ExactSearch>(m, "ExactSearch", "Scans of rows that nobody changes, in one call.")
+      .def(nb::init<const RowsView&, std::optional<DoubleVector>, const ScreenHolder*,
+                    const std::string&, std::optional<IntVector>, std::optional<IntVector>,
+                    std::optional<int>>(),
+           "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a, "ties"_a.none(),
+           "ids"_a.none(), "n_jobs"_a.none(), nb::keep_alive<1, 4>())
+      .def("__call__", &ExactSearch::operator(), "queries"_a, "k"_a, kPreparedDoc);
   m.def("exact_range", &range, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "queries"_a, "threshold"_a, "mask"_a = nb::none(), "tie_keys"_a = nb::none(),
         "n_jobs"_a = nb::none(),

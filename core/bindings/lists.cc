@@ -15,6 +15,7 @@
 #include "base/errors.h"
 #include "base/threads.h"
 #include "bindings/bindings.h"
+#include "bindings/prepared.h"
 #include "bindings/rows.h"
 #include "index/lists.h"
 #include "index/lists_assign.h"
@@ -45,6 +46,8 @@ class ListsHolder {
   }
 
   const ListCodes& codes() const { return *codes_; }
+  const Lists& lists() const { return *lists_; }
+  std::int64_t n_rows() const { return largest_ + 1; }
 
   nb::tuple search(const RowsView* view, std::optional<DoubleVector> norms, FloatMatrix queries,
                    std::int64_t n_probes, float gap, double caution, double reach, double guess,
@@ -87,7 +90,6 @@ class ListsHolder {
     return ranged(std::move(result));
   }
 
- private:
   static Probing checked(std::int64_t n_probes, float gap, double caution, double reach,
                          bool on_disk) {
     require(n_probes >= 0 && gap >= 0.0F && caution >= 0.0 && reach >= 0.0,
@@ -101,6 +103,7 @@ class ListsHolder {
     return probing;
   }
 
+ private:
   ExactQuery asked(const RowsView* view, const std::optional<DoubleVector>& norms,
                    const FloatMatrix& queries, const std::optional<ByteVector>& mask,
                    const std::optional<IntVector>& ties, std::optional<int> n_jobs) const {
@@ -135,6 +138,47 @@ class ListsHolder {
   nb::object arrays_;
   std::unique_ptr<Lists> lists_;
   std::int64_t largest_ = -1;
+};
+
+// Searches without a filter, of lists that hold all rows and that nobody changes meanwhile.
+class ListsSearch {
+ public:
+  ListsSearch(const ListsHolder& lists, const RowsView* view, std::optional<DoubleVector> norms,
+              std::optional<IntVector> ties, std::optional<IntVector> ids, bool on_disk,
+              std::optional<int> n_jobs)
+      : standing_(view, std::move(norms), lists.codes().shape().metric, lists.n_rows(),
+                  lists.codes().shape().dim, std::move(ties), std::move(ids)),
+        lists_(lists.lists()),
+        on_disk_(on_disk),
+        n_jobs_(n_jobs.value_or(0)) {
+    require((view == nullptr) == lists.codes().shape().final,
+            "rows: needed just where codes are not final");
+  }
+
+  nb::object operator()(nb::handle queries, std::int64_t k, std::int64_t n_probes, float gap,
+                        double caution, double reach, double guess) const {
+    Probing probing = ListsHolder::checked(n_probes, gap, caution, reach, on_disk_);
+    probing.guess = guess;
+    return standing_.answer(queries, k,
+                            [&](const float* values, std::int64_t n, std::int64_t* positions,
+                                double* scores, std::int64_t* counts) {
+                              ExactQuery query;
+                              query.rows = standing_.rows();
+                              query.norms = standing_.norms();
+                              query.metric = standing_.metric();
+                              query.queries = values;
+                              query.n_queries = n;
+                              query.ties = standing_.ties();
+                              query.n_jobs = resolve_jobs(n_jobs_);
+                              lists_.search(query, probing, k, positions, scores, counts);
+                            });
+  }
+
+ private:
+  StandingRows standing_;
+  const Lists& lists_;
+  bool on_disk_;
+  int n_jobs_;
 };
 
 nb::ndarray<nb::numpy, std::int64_t> propose(
@@ -382,6 +426,13 @@ void bind_lists(nb::module_& m) {
            "mask"_a = nb::none(), "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
            "on_disk"_a = false,
            "(lims, positions, scores) of the rows of probed lists whose score is at least that.");
+  nb::class_<ListsSearch>(m, "ListsSearch", "Searches of lists that nobody changes, in one call.")
+      .def(nb::init<const ListsHolder&, const RowsView*, std::optional<DoubleVector>,
+                    std::optional<IntVector>, std::optional<IntVector>, bool, std::optional<int>>(),
+           "lists"_a, "rows"_a.none(), "norms"_a.none(), "ties"_a.none(), "ids"_a.none(),
+           "on_disk"_a, "n_jobs"_a.none(), nb::keep_alive<1, 2>())
+      .def("__call__", &ListsSearch::operator(), "queries"_a, "k"_a, "n_probes"_a, "gap"_a,
+           "caution"_a, "reach"_a, "guess"_a, kPreparedDoc);
   m.def("assign_lists", &assign, "rows"_a, "centroids"_a, "twice"_a, "weight"_a = 1.0F,
         "n_jobs"_a = nb::none(),
         "(labels, others): the list of the nearest centroid, and a second one or None.");

@@ -87,13 +87,11 @@ bool Graph::walk(const GraphQuery* query, Worker& worker) const {
     float floor = worker.floor(kept);
     if (Filtered) floor = std::max(floor, kept.worst());
     if (!buffer.open(floor, node)) return true;
-    const std::uint32_t* near = links_.of(node);
-    std::int64_t n = 0;
-    for (std::int64_t j = 0; j < width && near[j] != kNoNode; ++j) {
-      if (!worker.mark(near[j])) continue;
-      const std::uint8_t* codes = head_.rows.of(near[j]);
+    const std::int64_t n = worker.mark(links_.of(node), width);
+    for (std::int64_t j = 0; j < n; ++j) {
+      const auto fresh = static_cast<std::uint32_t>(worker.nodes[static_cast<std::size_t>(j)]);
+      const std::uint8_t* codes = head_.rows.of(fresh);
       for (std::int64_t b = 0; b < stride; b += 64) __builtin_prefetch(codes + b);
-      worker.nodes[static_cast<std::size_t>(n++)] = near[j];
     }
     const std::uint32_t next = buffer.next();
     if (next != kNoNode) {
@@ -110,8 +108,7 @@ bool Graph::walk(const GraphQuery* query, Worker& worker) const {
         worker.best.insert(value, found);
       }
     }
-    if (query != nullptr && query->budget > 0 &&
-        static_cast<std::int64_t>(worker.touched.size()) > query->budget) {
+    if (query != nullptr && query->budget > 0 && worker.visited > query->budget) {
       return false;
     }
   }

@@ -18,6 +18,8 @@
 namespace vl {
 
 inline constexpr std::uint32_t kOpened = 0x80000000u;  // the node's neighbours have been scored
+// Up to so many words of bits are cleared whole, which takes less than to remember which were set.
+inline constexpr std::size_t kClearedWhole = 1 << 14;
 
 // The best nodes so far, best first, in plain memory: for some hundred places moving a few cache
 // lines beats any heap.
@@ -36,19 +38,17 @@ class WalkBuffer {
   }
   void insert(float value, std::uint32_t node) {
     if (!(value > worst())) return;
+    // How many are no worse, without a branch that nobody can foresee.
+    const WalkPlace* p = places_.data();
     std::int64_t low = 0;
-    std::int64_t high = count_;
-    WalkPlace* p = places_.data();
-    while (low < high) {
-      const std::int64_t middle = (low + high) / 2;
-      if (p[middle].value >= value) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
+    for (std::int64_t rest = count_; rest > 0;) {
+      const std::int64_t half = (rest + 1) / 2;
+      low += p[low + half - 1].value >= value ? half : 0;
+      rest -= half;
     }
-    std::memmove(p + low + 1, p + low, static_cast<std::size_t>(count_ - low) * sizeof(WalkPlace));
-    p[low] = {value, node};
+    std::memmove(places_.data() + low + 1, p + low,
+                 static_cast<std::size_t>(count_ - low) * sizeof(WalkPlace));
+    places_.data()[low] = {value, node};
     count_ = std::min(count_ + 1, size_);
     cursor_ = std::min(cursor_, low);
   }
@@ -91,7 +91,8 @@ struct Graph::Worker {
   std::int64_t k = 1;
   float edge = std::numeric_limits<float>::infinity();  // a value that it must reach in any case
   std::vector<std::uint64_t> seen;                      // a bit a node
-  std::vector<std::uint32_t> touched;                   // whose bits are to be cleared
+  std::vector<std::uint32_t> touched;                   // whose bits are to be cleared, if many
+  std::int64_t visited = 0;
   std::vector<std::int64_t> nodes;
   std::vector<float> values;
   WalkBuffer buffer;
@@ -105,7 +106,9 @@ struct Graph::Worker {
   // `most`: nodes that may be scored at once.
   void start(std::int64_t n, std::size_t most, std::int64_t effort) {
     for (const std::uint32_t node : touched) seen[node / 64] = 0;
+    if (touched.empty()) std::fill(seen.begin(), seen.end(), 0);
     touched.clear();
+    visited = 0;
     seen.resize(static_cast<std::size_t>(n + 63) / 64, 0);
     if (nodes.size() < most) {
       nodes.resize(most);
@@ -116,13 +119,22 @@ struct Graph::Worker {
     edge = std::numeric_limits<float>::infinity();
   }
   // True at the first visit.
-  bool mark(std::uint32_t node) {
-    std::uint64_t& word = seen[node / 64];
-    const std::uint64_t bit = std::uint64_t{1} << (node % 64);
-    if ((word & bit) != 0) return false;
-    word |= bit;
-    touched.push_back(node);
-    return true;
+  bool mark(std::uint32_t node) { return mark(&node, 1) == 1; }
+  // Marks nodes, up to the first that is none, and puts those not visited before into `nodes`.
+  std::int64_t mark(const std::uint32_t* links, std::int64_t width) {
+    std::int64_t* fresh = nodes.data();
+    std::int64_t n = 0;
+    for (std::int64_t j = 0; j < width && links[j] != kNoNode; ++j) {
+      std::uint64_t& word = seen[links[j] / 64];
+      const std::uint64_t before = word;
+      const std::uint32_t at = links[j] % 64;
+      fresh[n] = links[j];
+      word = before | std::uint64_t{1} << at;
+      n += static_cast<std::int64_t>(~before >> at & 1);  // no branch: half of them would be missed
+    }
+    if (seen.size() > kClearedWhole) touched.insert(touched.end(), fresh, fresh + n);
+    visited += n;
+    return n;
   }
   float floor(const WalkBuffer& kept) const {
     if (reach2 <= 0.0F || kept.count() < k) return -std::numeric_limits<float>::infinity();
@@ -162,23 +174,23 @@ class Graph::Lease {
 template <class One>
 void Graph::each_query(const Points& points, const GraphQuery& query, const One& one) const {
   constexpr std::int64_t kBlock = 16;
-  parallel_for((query.n_queries + kBlock - 1) / kBlock, resolve_jobs(query.n_jobs),
-               [&](std::int64_t task, int) {
-                 const Lease lease(*this);
-                 Worker& worker = *lease;
-                 const std::int64_t first = task * kBlock;
-                 const std::int64_t last = std::min(query.n_queries, first + kBlock);
-                 worker.near.resize(static_cast<std::size_t>(kBlock * dim_));
-                 const float* values = static_cast<const float*>(query.queries);
-                 for (std::int64_t q = first; q < last; ++q) {
-                   points.query(values + q * points.rows().dim,
-                                worker.near.data() + (q - first) * dim_);
-                 }
-                 space_.apply(worker.near.data(), static_cast<int>(last - first), worker.scratch);
-                 for (std::int64_t q = first; q < last; ++q) {
-                   one(q, worker.scratch.out.data() + (q - first) * space_.stride(), worker);
-                 }
-               });
+  const std::int64_t blocks = (query.n_queries + kBlock - 1) / kBlock;
+  // How many threads there may be is a question to the system, which costs a tenth of a walk.
+  parallel_for(blocks, blocks == 1 ? 1 : resolve_jobs(query.n_jobs), [&](std::int64_t task, int) {
+    const Lease lease(*this);
+    Worker& worker = *lease;
+    const std::int64_t first = task * kBlock;
+    const std::int64_t last = std::min(query.n_queries, first + kBlock);
+    worker.near.resize(static_cast<std::size_t>(kBlock * dim_));
+    const float* values = static_cast<const float*>(query.queries);
+    for (std::int64_t q = first; q < last; ++q) {
+      points.query(values + q * points.rows().dim, worker.near.data() + (q - first) * dim_);
+    }
+    space_.apply(worker.near.data(), static_cast<int>(last - first), worker.scratch);
+    for (std::int64_t q = first; q < last; ++q) {
+      one(q, worker.scratch.out.data() + (q - first) * space_.stride(), worker);
+    }
+  });
 }
 
 }  // namespace vl

@@ -43,3 +43,8 @@ def checked_recall(recall: Any) -> float:
     if not 0.0 < recall <= 1.0:
         raise ParameterError(f"recall must be above 0 and up to 1; got {recall!r}.")
     return float(recall)
+
+
+def known_recall(recall: Any, effort: Any) -> bool:
+    """Whether a recall below 1 was asked for, or nothing: what needs neither check nor message."""
+    return effort is None and (recall is None or (type(recall) is float and 0.0 < recall < 1.0))

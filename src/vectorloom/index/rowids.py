@@ -47,6 +47,10 @@ class IntIds:
         """Return the ids at these positions."""
         return self.values[positions]
 
+    def numbers(self) -> NDArray[np.int64] | None:
+        """Return the ids of all positions; None where they are no numbers."""
+        return self.values[: self.n]
+
     def tie_keys(self) -> NDArray[np.int64] | None:
         """Return a number a position that sorts as the ids do; None where positions do already."""
         return None if self.ascending else self.values[: self.n]
@@ -161,6 +165,10 @@ class StrIds:
         pieces = [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
         text = np.concatenate(pieces) if pieces else np.empty(0, np.uint8)
         return unpack_strings(text, bounds, where=self._where)[back.reshape(positions.shape)]
+
+    def numbers(self) -> NDArray[np.int64] | None:
+        """Return None: these are no numbers."""
+        return None
 
     def tie_keys(self) -> NDArray[np.int64] | None:
         """Return each id's rank by code points; None where the positions are that already."""

@@ -23,11 +23,12 @@ from vectorloom.index.dense.encoding import resolve_kind
 from vectorloom.index.dense.graph_code import check_code, head_for, most_code_bytes
 from vectorloom.index.dense.graph_memory import least_bytes, require_whole
 from vectorloom.index.dense.graph_walk import Walk
+from vectorloom.index.dense.prepared import plain
 from vectorloom.index.dense.proximity import ProximityGraph, kept_for
 from vectorloom.index.dense.row_index import RowIndex
 from vectorloom.index.dense.store import RowStore
 from vectorloom.index.dense.stored import read_params, read_store
-from vectorloom.index.effort import checked_effort
+from vectorloom.index.effort import DEFAULT_RECALL, checked_effort, known_recall
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import Hits
 from vectorloom.index.memory import parse_bytes
@@ -253,6 +254,10 @@ class Graph(RowIndex):
         should cost less than a scan of the matching rows, and given up for that scan when it has
         cost as much: so a filter far from the query costs twice a scan at most.
         """
+        if where is None and not exact and not explain:
+            hits = self._at_once(queries, k, ef, recall)
+            if hits is not None:
+                return hits
         self._fitted()
         ef, wanted = checked_effort("ef", ef, recall)
         plan: list[str] = []
@@ -283,6 +288,19 @@ class Graph(RowIndex):
         return hits.explained(plan) if explain else hits
 
     # ---- inside --------------------------------------------------------------------------------
+
+    def _at_once(self, queries: Any, k: int, ef: Any, recall: Any) -> Hits | None:
+        """Return what one call of the core answers; None where there is more to check or to do."""
+        graph = getattr(self, "_graph", None)
+        if graph is None or not plain(self._store, queries, k):
+            return None
+        if known_recall(recall, ef):
+            reach, ef = graph.reach_for(recall or DEFAULT_RECALL, k), kept_for(k)
+        else:
+            reach = 0.0 if recall is None and type(ef) is int and ef > 0 else None
+        if reach is None:
+            return None
+        return self._filled(graph.answer(self._store, queries, k, ef, reach, self.n_jobs))
 
     def _finder(self, recall: float | None, plan: list[str], n_jobs: int | None) -> FindWithin:
         graph = self._ready(n_jobs)

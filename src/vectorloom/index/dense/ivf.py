@@ -31,10 +31,11 @@ from vectorloom.index.dense.lists_memory import (
     place_bytes,
     widest_head,
 )
+from vectorloom.index.dense.prepared import plain
 from vectorloom.index.dense.row_index import RowIndex
 from vectorloom.index.dense.store import RowStore
 from vectorloom.index.dense.stored import read_params, read_store
-from vectorloom.index.effort import checked_effort
+from vectorloom.index.effort import DEFAULT_RECALL, checked_effort, known_recall
 from vectorloom.index.filters import Mask, QueryMasks
 from vectorloom.index.hits import Hits
 from vectorloom.index.memory import beyond_memory, parse_bytes, require_memory
@@ -267,6 +268,10 @@ class IVF(RowIndex):
         Batches share the reading of lists, so pass queries together. Filters that leave less than
         one row in 16 are answered exactly from the rows that they leave.
         """
+        if where is None and not exact and not explain:
+            hits = self._at_once(queries, k, nprobe, recall)
+            if hits is not None:
+                return hits
         self._fitted()
         nprobe, wanted = checked_effort("nprobe", nprobe, recall)
         plan: list[str] = []
@@ -301,6 +306,19 @@ class IVF(RowIndex):
         return hits.explained(plan) if explain else hits
 
     # ---- inside --------------------------------------------------------------------------------
+
+    def _at_once(self, queries: Any, k: int, nprobe: Any, recall: Any) -> Hits | None:
+        """Return what one call of the core answers; None where there is more to check or to do."""
+        lists = getattr(self, "_lists", None)
+        if lists is None or not plain(self._store, queries, k):
+            return None
+        if known_recall(recall, nprobe):
+            probing = lists.probing(0, recall or DEFAULT_RECALL, k)
+        elif recall is None and type(nprobe) is int and nprobe > 0:
+            probing = lists.probing(min(nprobe, len(lists)), DEFAULT_RECALL, k)
+        else:
+            return None
+        return self._filled(lists.answer(self._store, queries, probing, k, self.n_jobs))
 
     def _finder(self, recall: float | None, plan: list[str], n_jobs: int | None) -> FindWithin:
         lists = self._ready(n_jobs)

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
+from vectorloom.estimator import check_jobs
 from vectorloom.index.answer import Ranged
 from vectorloom.index.dense.lists_calibration import Calibration, calibrate
 from vectorloom.index.dense.lists_memory import BLOCK_BYTES, POINTS
 from vectorloom.index.dense.lists_range import Ranging
 from vectorloom.index.dense.lists_rotation import Rotation
+from vectorloom.index.dense.prepared import Prepared
 from vectorloom.index.dense.store import RowStore
 from vectorloom.progress import progress
 
@@ -109,6 +111,7 @@ class InvertedLists:
         self.ranging: Ranging | None = None
         self.n_listed = 0 if places is None else len(places[0])
         self.core: _core.Lists | None = None
+        self._prepared = Prepared()
         self._place_of: NDArray[np.int64] | None = None  # of each position, found when asked
 
     @classmethod
@@ -380,6 +383,29 @@ class InvertedLists:
             n_jobs,
             store.on_disk,
         )
+
+    def answer(
+        self, store: RowStore, queries: NDArray[Any], probing: Probing, k: int, n_jobs: Any
+    ) -> Any:
+        """Return ids, scores, distances and counts by one call of the core; None: not possible.
+
+        All rows must live; `n_jobs` as the user set it.
+        """
+        core = self.core
+        if core is None or self.n_listed != store.n:
+            return None
+
+        def prepare() -> _core.ListsSearch:
+            rows, norms = (None, None) if self.final else (store.rows, store.row_norms)
+            keys, numbers = store.ids.tie_keys(), store.ids.numbers()
+            jobs = check_jobs(n_jobs)
+            return _core.ListsSearch(core, rows, norms, keys, numbers, store.on_disk, jobs)
+
+        search = self._prepared.search(core if self.final else store.rows, n_jobs, prepare)
+        whole = probing.n_probes >= len(self)
+        guess = -np.inf if whole else probing.guess
+        bounds = self._bounds(store, probing)
+        return search(queries, k, probing.n_probes, probing.gap, *bounds, guess)
 
     def range_probing(self, recall: float | None) -> Probing:
         """Return how to search for ranges; None asks for all of them."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import FormatError, VectorloomError
+from vectorloom.estimator import check_jobs
 from vectorloom.index.answer import Ranged
 from vectorloom.index.dense.graph_code import Head, bits_for
 from vectorloom.index.dense.graph_memory import (
@@ -26,6 +27,7 @@ from vectorloom.index.dense.graph_memory import (
     least_bytes,
     scratch_folder,
 )
+from vectorloom.index.dense.prepared import Prepared
 from vectorloom.index.dense.screen import mix, principal_directions
 from vectorloom.index.dense.store import RowStore
 from vectorloom.index.memory import beyond_memory, require_memory
@@ -161,6 +163,7 @@ class ProximityGraph:
         self.n_built = n_rows
         self.on_disk = on_disk
         self._known: dict[tuple[float, int], float | None] = {}
+        self._prepared = Prepared()
 
     @classmethod
     def build(
@@ -285,6 +288,29 @@ class ProximityGraph:
             self.on_disk,
             n_jobs,
         )
+
+    def answer(
+        self, store: RowStore, queries: NDArray[Any], k: int, effort: int, reach: float, n_jobs: Any
+    ) -> Any:
+        """Return ids, scores, distances and counts by one call of the core; None: not possible.
+
+        All rows must live; `n_jobs` as the user set it.
+        """
+
+        def prepare() -> _core.GraphSearch:
+            return _core.GraphSearch(
+                self.core,
+                store.rows,
+                store.row_norms,
+                store.metric,
+                self.radius,
+                store.ids.tie_keys(),
+                store.ids.numbers(),
+                self.on_disk,
+                check_jobs(n_jobs),
+            )
+
+        return self._prepared.search(store.rows, n_jobs, prepare)(queries, k, effort, reach)
 
     def within(
         self,

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.errors import CapacityError, InternalError, ParameterError
+from vectorloom.estimator import check_jobs
 from vectorloom.index.dense.encoding import STORED, Encoded, decode
 from vectorloom.index.dense.graph_memory import mapping_of
+from vectorloom.index.dense.prepared import Prepared
 from vectorloom.index.dense.screen import build_screen
 from vectorloom.index.memory import require_memory
 from vectorloom.index.rowids import IntIds, StrIds
@@ -74,6 +76,7 @@ class RowStore:
         self.live_flags: NDArray[np.uint8] = np.empty(0, np.uint8)
         self.screen: _core.Screen | None = None
         self._rows: _core.Rows | None = None
+        self._prepared = Prepared()
 
     # ---- what a search needs -------------------------------------------------------------------
 
@@ -124,6 +127,28 @@ class RowStore:
         if self.screen is None or len(self.screen) != self.n:
             self.screen = self._built_screen(self.rows, self.row_norms, n_jobs)
         return self.screen
+
+    def answer(self, queries: NDArray[Any], k: int, n_jobs: Any) -> Any:
+        """Return ids, scores, distances and counts of a scan by one call; None: not possible.
+
+        All rows must live; `n_jobs` as the user set it.
+        """
+
+        def prepare() -> _core.ExactSearch:
+            jobs = check_jobs(n_jobs)
+            return _core.ExactSearch(
+                self.rows,
+                self.row_norms,
+                self.ensure_screen(jobs),
+                self.metric,
+                self.ids.tie_keys(),
+                self.ids.numbers(),
+                jobs,
+            )
+
+        if self.kind == "bits" or self.n == 0:
+            return None
+        return self._prepared.search(self.rows, n_jobs, prepare)(queries, k)
 
     def find(self, ids: NDArray[Any]) -> NDArray[np.int64]:
         """Return the position of each id, -1 where no living row has it."""
