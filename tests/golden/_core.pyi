@@ -194,6 +194,16 @@ class Screen:
 def exact_search(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, queries: Annotated[NDArray, dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
     """(positions, scores, counts) of the true k best."""
 
+class ExactSearch:
+    """Scans of rows that nobody changes, in one call."""
+
+    def __init__(self, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, ties: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, n_jobs: int | None) -> None: ...
+
+    def __call__(self, queries: object, k: int) -> object:
+        """
+        (ids, scores, distances, counts), or None where queries need conversion or a message, or one has fewer than k hits.
+        """
+
 def exact_range(rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, screen: Screen | None, metric: str, queries: Annotated[NDArray, dict(shape=(None, None), order='C', device='cpu', writable=False)], threshold: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> tuple:
     """
     (lims, positions, scores) of all rows whose score is at least the threshold.
@@ -262,6 +272,16 @@ class GraphCore:
     def degree(self) -> int:
         """Links a node has at most."""
 
+class GraphSearch:
+    """Walks of a graph that nobody changes, in one call."""
+
+    def __init__(self, graph: GraphCore, rows: Rows, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, metric: str, radius: float, ties: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, on_disk: bool, n_jobs: int | None) -> None: ...
+
+    def __call__(self, queries: object, k: int, effort: int, reach: float) -> object:
+        """
+        (ids, scores, distances, counts), or None where queries need conversion or a message, or one has fewer than k hits.
+        """
+
 def distances(scores: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], metric: str) -> NDArray[numpy.float32]:
     """float32 distances of float64 scores."""
 
@@ -296,6 +316,16 @@ class Lists:
     def range(self, rows: Rows | None, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], least: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], n_probes: int, gap: float, caution: float, reach: float, floors: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, along: float = 0.0, mask: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, tie_keys: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None, on_disk: bool = False) -> tuple:
         """
         (lims, positions, scores) of the rows of probed lists whose score is at least that.
+        """
+
+class ListsSearch:
+    """Searches of lists that nobody changes, in one call."""
+
+    def __init__(self, lists: Lists, rows: Rows | None, norms: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, ties: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, on_disk: bool, n_jobs: int | None) -> None: ...
+
+    def __call__(self, queries: object, k: int, n_probes: int, gap: float, caution: float, reach: float, guess: float) -> object:
+        """
+        (ids, scores, distances, counts), or None where queries need conversion or a message, or one has fewer than k hits.
         """
 
 def assign_lists(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], centroids: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], twice: bool, weight: float = 1.0, n_jobs: int | None = None) -> tuple:
