@@ -124,7 +124,7 @@ void Graph::find_neighbours(const Points& points, Batch& batch, std::int64_t i, 
                             Worker& worker) const {
   const auto at = static_cast<std::size_t>(i);
   const float* point = batch.points.data() + i * dim_;
-  space_.apply(point, 1, worker.scratch);
+  space_.apply(point, 1, space_.size(), worker.scratch);
   const float* y = worker.scratch.out.data();
   std::vector<std::uint8_t> levels(static_cast<std::size_t>(head_.dim));
   std::memset(batch.codes.of(i), 0, static_cast<std::size_t>(head_.stride()));

@@ -111,7 +111,11 @@ void encode_node(const float* y, std::int64_t size, std::int64_t p, std::int64_t
 }  // namespace
 
 Space::Space(const float* matrix, std::int64_t m, std::int64_t dim, const float* origin)
-    : m_(m), dim_(dim), turn_(matrix, m, dim, origin), offset_(static_cast<std::size_t>(m)) {
+    : m_(m),
+      dim_(dim),
+      turn_(matrix, m, dim, origin),
+      origin_(origin, origin + dim),
+      offset_(static_cast<std::size_t>(m)) {
   for (std::int64_t j = 0; j < m; ++j) {
     double sum = 0.0;
     for (std::int64_t d = 0; d < dim; ++d) {
@@ -122,18 +126,18 @@ Space::Space(const float* matrix, std::int64_t m, std::int64_t dim, const float*
   if (dim <= kMostFloats) matrix_.assign(matrix, matrix + m * dim);
 }
 
-void Space::apply(const float* x, int n, Turn::Scratch& scratch) const {
-  if (matrix_.empty()) turn_.apply(x, n, scratch);
+void Space::apply(const float* x, int n, std::int64_t wanted, Turn::Scratch& scratch) const {
+  if (matrix_.empty()) turn_.apply(x, n, wanted, scratch);
   for (int i = 0; i < n; ++i) {
     float* y = scratch.out.data() + i * turn_.stride();
-    for (std::int64_t j = 0; !matrix_.empty() && j < m_; ++j) {
+    for (std::int64_t j = 0; !matrix_.empty() && j < wanted; ++j) {
       float sum = 0.0F;
       for (std::int64_t d = 0; d < dim_; ++d) {
         sum += matrix_[static_cast<std::size_t>(j * dim_ + d)] * x[i * dim_ + d];
       }
       y[j] = sum;
     }
-    for (std::int64_t j = 0; j < m_; ++j) y[j] -= offset_[static_cast<std::size_t>(j)];
+    for (std::int64_t j = 0; j < wanted; ++j) y[j] -= offset_[static_cast<std::size_t>(j)];
   }
 }
 
@@ -250,7 +254,7 @@ void encode_graph_rows(const float* points, std::int64_t dim, const Space& space
           for (int i = 0; i < count; ++i) {
             std::copy_n(points + *row_of.of(p + i) * dim, dim, gathered.data() + i * dim);
           }
-          space.apply(gathered.data(), count, turned);
+          space.apply(gathered.data(), count, space.size(), turned);
           for (int i = 0; i < count; ++i) {
             encode_node(turned.out.data() + i * space.stride(), space.size(), p + i,
                         block.first_pair[l], p + i - list_first[l], levels.data(), block, head);

@@ -16,21 +16,24 @@ namespace vl {
 
 inline constexpr std::int64_t kMostFloats = 32;
 
-// y = M (x - m). Few dimensions are kept as floats, and then y is computed as such.
+// y = M (x - m), M square but for rows of zeros. Few dimensions are kept as floats, and then y is
+// computed as such.
 class Space {
  public:
   Space(const float* matrix, std::int64_t m, std::int64_t dim, const float* origin);
   std::int64_t size() const { return m_; }
   Turn::Scratch scratch() const { return turn_.scratch(); }
-  // n <= kTurnRows rows, to scratch.out, stride() apart.
-  void apply(const float* x, int n, Turn::Scratch& scratch) const;
+  // n <= kTurnRows rows, to scratch.out, stride() apart; of each the first `wanted` elements.
+  void apply(const float* x, int n, std::int64_t wanted, Turn::Scratch& scratch) const;
+  // |x - m|^2, which is |y|^2: M is orthonormal.
+  float square(const float* x) const { return squared_distance(x, origin_.data(), dim_); }
   std::int64_t stride() const { return turn_.stride(); }
 
  private:
   std::int64_t m_, dim_;
   Turn turn_;
-  std::vector<float> matrix_;  // where dim is kMostFloats at most
-  std::vector<float> offset_;  // M m
+  std::vector<float> matrix_;           // where dim is kMostFloats at most
+  std::vector<float> origin_, offset_;  // m; M m
 };
 
 // Nodes as int8, row-major as queries and side by side in panels. Lists start at whole pairs of

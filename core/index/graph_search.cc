@@ -184,11 +184,7 @@ void Graph::prepare(const Points& points, const GraphQuery& query, std::int64_t 
       n(), std::max<std::size_t>(static_cast<std::size_t>(links_.width()), entries_.size()), room);
   worker.k = std::min(std::max<std::int64_t>(k, 10), effort);
   if (query.reach > 0.0F) {
-    double square = 0.0;
-    for (std::int64_t i = 0; i < space_.size(); ++i) {
-      square += static_cast<double>(y[i]) * static_cast<double>(y[i]);
-    }
-    worker.half = static_cast<float>(0.5 * square);
+    worker.half = 0.5F * worker.square;
     worker.reach2 = query.reach * query.reach;
   }
   if (query.without != nullptr) worker.mark(static_cast<std::uint32_t>(query.without[q]));

@@ -86,6 +86,7 @@ struct Graph::Worker {
 
   Turn::Scratch scratch;
   HeadQuery head;
+  float square = 0.0F;  // of the query's point
   // The end of a walk: with reach2 > 0 nothing below  half - reach2 (half - value of the k-th).
   float half = 0.0F, reach2 = 0.0F;
   std::int64_t k = 1;
@@ -186,8 +187,9 @@ void Graph::each_query(const Points& points, const GraphQuery& query, const One&
     for (std::int64_t q = first; q < last; ++q) {
       points.query(values + q * points.rows().dim, worker.near.data() + (q - first) * dim_);
     }
-    space_.apply(worker.near.data(), static_cast<int>(last - first), worker.scratch);
+    space_.apply(worker.near.data(), static_cast<int>(last - first), head_.dim, worker.scratch);
     for (std::int64_t q = first; q < last; ++q) {
+      worker.square = space_.square(worker.near.data() + (q - first) * dim_);
       one(q, worker.scratch.out.data() + (q - first) * space_.stride(), worker);
     }
   });

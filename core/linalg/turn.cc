@@ -56,7 +56,8 @@ Turn::Scratch Turn::scratch() const {
           AlignedBuffer<float>(static_cast<std::size_t>(kTurnRows * padded_m_))};
 }
 
-void Turn::apply(const float* x, int n, Scratch& scratch) const {
+void Turn::apply(const float* x, int n, std::int64_t wanted, Scratch& scratch) const {
+  const std::int64_t m = std::min(padded_m_, rounded_up(wanted, kPairRows));
   const std::int64_t whole = narrow_ ? dim_ / 2 : dim_;  // groups without padding
   for (int i = 0; i < n; ++i) {
     const float* row = x + i * dim_;
@@ -75,7 +76,7 @@ void Turn::apply(const float* x, int n, Scratch& scratch) const {
     for (std::int64_t g = whole; g < groups_; ++g) to[g] = group_of(row, origin_.data(), g);
   }
   const PanelProduct product = narrow_ ? panel_kernels().product_bf16 : panel_kernels().product_f32;
-  for (std::int64_t j = 0; j < padded_m_; j += kPairRows) {
+  for (std::int64_t j = 0; j < m; j += kPairRows) {
     PanelPair pair;
     pair.data = panels_.data() + j * groups_;
     product(scratch.rows.data(), static_cast<std::int64_t>(groups_) * kGroupBytes, n, pair, groups_,
@@ -83,7 +84,7 @@ void Turn::apply(const float* x, int n, Scratch& scratch) const {
   }
   for (int i = 0; i < n; ++i) {
     float* out = scratch.out.data() + i * padded_m_;
-    for (std::int64_t j = 0; j < padded_m_; ++j) out[j] += offset_[static_cast<std::size_t>(j)];
+    for (std::int64_t j = 0; j < m; ++j) out[j] += offset_[static_cast<std::size_t>(j)];
   }
 }
 

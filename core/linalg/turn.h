@@ -32,8 +32,10 @@ class Turn {
 
   std::int64_t stride() const { return padded_m_; }
   Scratch scratch() const;
-  // y of n <= kTurnRows rows, into scratch.out. A row's y depends on that row alone.
-  void apply(const float* x, int n, Scratch& scratch) const;
+  // y of n <= kTurnRows rows, or its first `wanted` elements at least, into scratch.out. A row's y
+  // depends on that row alone.
+  void apply(const float* x, int n, Scratch& scratch) const { apply(x, n, padded_m_, scratch); }
+  void apply(const float* x, int n, std::int64_t wanted, Scratch& scratch) const;
 
  private:
   std::uint32_t group_of(const float* row, const float* origin, std::int64_t group) const;
