@@ -108,12 +108,13 @@ nb::tuple answered(std::int64_t n_queries, std::int64_t k, const Find& find) {
 nb::tuple search(const RowsView& rows, std::optional<DoubleVector> norms,
                  const ScreenHolder* screen, const std::string& metric, IntVector offsets,
                  FloatMatrix queries, IntVector query_offsets, std::int64_t k,
-                 std::optional<ByteVector> mask, std::optional<IntVector> ties,
+                 std::optional<ByteVector> mask, std::optional<IntVector> ties, bool estimate,
                  std::optional<int> n_jobs) {
   const Items held{&rows, norms, screen, metric, offsets, mask, ties};
   const Call call = checked(held, queries, query_offsets);
+  const auto find = estimate ? &maxsim_estimate : &maxsim_search;
   return answered(call.queries.n, k, [&](const MaxSimAnswer& answer) {
-    maxsim_search(call.items, call.queries, k, resolve_jobs(n_jobs.value_or(0)), answer);
+    find(call.items, call.queries, k, resolve_jobs(n_jobs.value_or(0)), answer);
   });
 }
 
@@ -134,6 +135,24 @@ nb::tuple rerank(const RowsView& rows, std::optional<DoubleVector> norms,
     maxsim_rerank(call.items, call.queries, candidates.data(), limits.data(), k,
                   resolve_jobs(n_jobs.value_or(0)), answer);
   });
+}
+
+void will_need(const RowsView& rows, const ScreenHolder* screen, IntVector offsets,
+               IntVector candidates) {
+  MaxSimItems items;
+  items.rows = rows.rows();
+  items.screen = screen != nullptr ? screen->screen.get() : nullptr;
+  check_offsets(offsets, items.rows.n, "offsets");
+  items.offsets = offsets.data();
+  items.n = size(offsets.shape(0)) - 1;
+  require(items.screen == nullptr || items.screen->shape().n == items.rows.n,
+          "screen: made for other rows");
+  for (std::size_t i = 0; i < candidates.shape(0); ++i) {
+    require(candidates.data()[i] >= 0 && candidates.data()[i] < items.n,
+            "candidates: outside the items");
+  }
+  const nb::gil_scoped_release release;
+  maxsim_will_need(items, candidates.data(), size(candidates.shape(0)));
 }
 
 nb::ndarray<nb::numpy, float> pool(FloatMatrix planes, FloatMatrix projected, IntVector offsets,
@@ -168,12 +187,15 @@ nb::ndarray<nb::numpy, float> pool(FloatMatrix planes, FloatMatrix projected, In
 void bind_multivector(nb::module_& m) {
   m.def("maxsim_search", &search, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "offsets"_a, "queries"_a, "query_offsets"_a, "k"_a, "mask"_a = nb::none(),
-        "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
-        "(positions, scores, counts) of the true k best items, runs of rows, by MaxSim.");
+        "tie_keys"_a = nb::none(), "estimate"_a = false, "n_jobs"_a = nb::none(),
+        "(positions, scores, counts) of the k best items, runs of rows, by MaxSim; estimate: by "
+        "int8 products alone.");
   m.def("maxsim_rerank", &rerank, "rows"_a, "norms"_a.none(), "screen"_a.none(), "metric"_a,
         "offsets"_a, "queries"_a, "query_offsets"_a, "candidates"_a, "limits"_a, "k"_a,
         "tie_keys"_a = nb::none(), "n_jobs"_a = nb::none(),
         "The same among the items candidates[limits[q]:limits[q + 1]] of each query.");
+  m.def("maxsim_will_need", &will_need, "rows"_a, "screen"_a.none(), "offsets"_a, "candidates"_a,
+        "Begin to read the mapped vectors and codes of items; returns at once.");
   m.def("fde_pool", &pool, "planes"_a, "projected"_a, "offsets"_a, "repetitions"_a, "n_bits"_a,
         "is_document"_a, "fill_empty"_a, "n_jobs"_a = nb::none(),
         "Fixed-dimensional encodings of runs of projected vectors, float32.");

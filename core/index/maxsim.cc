@@ -17,6 +17,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/mapped.h"
 #include "base/threads.h"
 #include "index/maxsim_item.h"
 #include "index/maxsim_reach.h"
@@ -51,14 +52,15 @@ struct Workspace {
   std::vector<float> best;
 };
 
-// U of every item for the queries [first, last), (last - first, items.n).
-std::vector<double> upper_bounds(const MaxSimItems& items, const MaxSimQueries& queries,
-                                 std::int64_t first, std::int64_t last, int n_jobs) {
+// Of every item for the queries [first, last), (last - first, items.n): its U, or the estimate of
+// its score.
+std::vector<double> swept(const MaxSimItems& items, const MaxSimQueries& queries,
+                          std::int64_t first, std::int64_t last, Reach kind, int n_jobs) {
   const std::int64_t start = queries.offsets[first];
   const std::int64_t n_vectors = queries.offsets[last] - start;
   const ScreenQueries coded(*items.screen, queries.values + start * items.rows.dim, n_vectors,
                             n_jobs);
-  std::vector<double> upper(static_cast<std::size_t>((last - first) * items.n), 0.0);
+  std::vector<double> sums(static_cast<std::size_t>((last - first) * items.n), 0.0);
   const std::vector<std::int64_t> bounds = task_bounds(items);
   const auto n_tasks = static_cast<std::int64_t>(bounds.size()) - 1;
   std::vector<Workspace> work(static_cast<std::size_t>(n_jobs));
@@ -74,19 +76,19 @@ std::vector<double> upper_bounds(const MaxSimItems& items, const MaxSimQueries& 
     if (static_cast<std::int64_t>(best.size()) < n_vectors * width) {
       best.resize(static_cast<std::size_t>(n_vectors * width));
     }
-    find_reach(items, coded, n_vectors, from, to, Reach::kBound, *space.scratch, best.data());
+    find_reach(items, coded, n_vectors, from, to, kind, *space.scratch, best.data());
     for (std::int64_t q = first; q < last; ++q) {
-      double* out = upper.data() + (q - first) * items.n + from;
+      double* out = sums.data() + (q - first) * items.n + from;
       for (std::int64_t i = queries.offsets[q] - start; i < queries.offsets[q + 1] - start; ++i) {
         const double weight = maxsim_weight(items, coded.terms(i));
         const double step = coded.terms(i).step * weight;
-        const double slack = coded.slack(i) * weight;
+        const double slack = kind == Reach::kBound ? coded.slack(i) * weight : 0.0;
         const float* mine = best.data() + i * width;
         for (std::int64_t d = 0; d < width; ++d) out[d] += step * mine[d] + slack;
       }
     }
   });
-  return upper;
+  return sums;
 }
 
 // Scores items in the order of falling `upper` until the rest cannot matter.
@@ -143,7 +145,7 @@ void search_swept(const MaxSimItems& items, const MaxSimQueries& queries, std::i
                   int n_jobs, const MaxSimAnswer& answer) {
   for (std::int64_t first = 0; first < queries.n;) {
     const std::int64_t last = group_end(items, queries, first);
-    const std::vector<double> upper = upper_bounds(items, queries, first, last, n_jobs);
+    const std::vector<double> upper = swept(items, queries, first, last, Reach::kBound, n_jobs);
     parallel_for(last - first, n_jobs, [&](std::int64_t task, int) {
       const std::int64_t q = first + task;
       MaxSimScorer scorer(items, values_of(items, queries, q), vectors_of(queries, q));
@@ -153,6 +155,16 @@ void search_swept(const MaxSimItems& items, const MaxSimQueries& queries, std::i
     });
     first = last;
   }
+}
+
+// The k best of a query by estimates, which are -inf for items that may not be returned.
+void take_best(const MaxSimItems& items, const double* estimates, std::int64_t k, std::int64_t q,
+               const MaxSimAnswer& answer) {
+  BestItems best(k);
+  for (std::int64_t d = 0; d < items.n; ++d) {
+    if (estimates[d] >= best.least()) best.offer({estimates[d], tie_of(items, d), d});
+  }
+  best.write(q, answer);
 }
 
 // Scores the items [first, last) for one query.
@@ -177,6 +189,37 @@ void maxsim_rerank(const MaxSimItems& items, const MaxSimQueries& queries,
   parallel_for(queries.n, n_jobs, [&](std::int64_t q, int) {
     score_each(items, queries, q, candidates + limits[q], candidates + limits[q + 1], k, answer);
   });
+}
+
+void maxsim_will_need(const MaxSimItems& items, const std::int64_t* candidates, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t first = items.offsets[candidates[i]];
+    const auto rows = static_cast<std::size_t>(items.offsets[candidates[i] + 1] - first);
+    will_need(items.rows.row(first), rows * items.rows.stride());
+    if (items.screen == nullptr) continue;
+    const Screen& screen = *items.screen;
+    will_need(screen.head() + first * screen.head_dim(),
+              rows * static_cast<std::size_t>(screen.head_dim()));
+    will_need(screen.rest() + first * screen.rest_dim(),
+              rows * static_cast<std::size_t>(screen.rest_dim()));
+  }
+}
+
+void maxsim_estimate(const MaxSimItems& items, const MaxSimQueries& queries, std::int64_t k,
+                     int n_jobs, const MaxSimAnswer& answer) {
+  const std::int64_t n_vectors = queries.offsets[queries.n] - queries.offsets[0];
+  if (items.n == 0 || !maxsim_screened(items, values_of(items, queries, 0), n_vectors)) {
+    maxsim_search(items, queries, k, n_jobs, answer);
+    return;
+  }
+  for (std::int64_t first = 0; first < queries.n;) {
+    const std::int64_t last = group_end(items, queries, first);
+    const std::vector<double> sums = swept(items, queries, first, last, Reach::kEstimate, n_jobs);
+    parallel_for(last - first, n_jobs, [&](std::int64_t task, int) {
+      take_best(items, sums.data() + task * items.n, k, first + task, answer);
+    });
+    first = last;
+  }
 }
 
 void maxsim_search(const MaxSimItems& items, const MaxSimQueries& queries, std::int64_t k,

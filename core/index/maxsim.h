@@ -42,9 +42,21 @@ struct MaxSimAnswer {
 void maxsim_search(const MaxSimItems& items, const MaxSimQueries& queries, std::int64_t k,
                    int n_jobs, const MaxSimAnswer& answer);
 
-// The same among the items candidates[limits[q]] .. candidates[limits[q + 1]] of each query.
+// The k best by int8 products alone, in one sweep over all dimensions. A score is wrong by at most
+//   E = sum_i E_i,   E_i the error bound of the Screen for query vector i (screen.h),
+// so that an item whose true score is 2 E below the k-th best never comes in its place. Without a
+// screen that can be used: the exact search.
+void maxsim_estimate(const MaxSimItems& items, const MaxSimQueries& queries, std::int64_t k,
+                     int n_jobs, const MaxSimAnswer& answer);
+
+// The same as maxsim_search among the items candidates[limits[q]] .. candidates[limits[q + 1]] of
+// each query.
 void maxsim_rerank(const MaxSimItems& items, const MaxSimQueries& queries,
                    const std::int64_t* candidates, const std::int64_t* limits, std::int64_t k,
                    int n_jobs, const MaxSimAnswer& answer);
+
+// Begins to read the vectors and codes of items that are to be scored soon, where they lie in a
+// file and are not in memory; returns before they are.
+void maxsim_will_need(const MaxSimItems& items, const std::int64_t* candidates, std::int64_t n);
 
 }  // namespace vl

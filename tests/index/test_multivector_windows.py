@@ -64,6 +64,48 @@ def test_the_recall_asked_for_is_measured_and_filters_hold() -> None:
     assert set(found.ids.ravel().tolist()) <= set(allowed.tolist())
 
 
+@pytest.mark.parametrize("metric", ["cosine", "ip"])
+def test_an_estimate_is_within_the_error_of_bytes_and_keeps_to_filters(metric: str) -> None:
+    items = texts(400, 11)
+    queries = near(items, list(range(0, 400, 40)))
+    index = vl.index.MultiVector(metric, encoding=None).fit(items)
+    exact = index.search(queries, k=400)
+    tokens = TokenVectors(
+        np.concatenate(queries).astype(np.float32),
+        np.cumsum([0] + [len(q) for q in queries]),
+    )
+    rough = index._estimated(tokens, 400, None)
+    norm = max(float(np.linalg.norm(item, axis=1).max()) for item in items)
+    for q in range(len(queries)):
+        lengths = np.linalg.norm(queries[q], axis=1)
+        most = 0.01 * (len(lengths) if metric == "cosine" else norm * float(lengths.sum()))
+        true = dict(zip(exact.ids[q].tolist(), exact.scores[q].tolist(), strict=True))
+        for item, score in zip(rough.ids[q].tolist(), rough.scores[q].tolist(), strict=True):
+            assert score == pytest.approx(true[item], abs=most)
+        assert (np.diff(rough.scores[q]) <= 0).all()
+    assert not np.array_equal(rough.scores, exact.scores)  # or nothing was estimated
+    some = index._estimated(tokens, 5, [3, 4, 350])
+    assert set(some.ids[:, :3].ravel().tolist()) == {3, 4, 350}
+    assert (some.counts == 3).all()
+
+
+def test_smaller_windows_are_more_and_come_back_from_files(tmp_path: Path) -> None:
+    items = texts(300, 12)
+    sizes = {}
+    for window in (2, 8):
+        index = vl.index.MultiVector(encoding="windows", window=window).fit(items)
+        index.save(tmp_path / "items.vl")
+        opened = vl.open(tmp_path / "items.vl")
+        assert opened.window == opened.copy().window == window
+        sizes[window] = opened.nbytes_
+        queries = near(items, [1, 2])
+        first = index.search(queries, k=4, n_candidates=20)
+        np.testing.assert_array_equal(opened.search(queries, k=4, n_candidates=20).ids, first.ids)
+    assert sizes[2] > sizes[8]
+    with pytest.raises(ParameterError, match="window"):
+        vl.index.MultiVector(encoding="windows", window=0).fit(items)
+
+
 def test_windows_follow_items_that_are_added_and_removed() -> None:
     items = texts(300, 5)
     index = vl.index.MultiVector(encoding="windows").fit(items[:200])

@@ -78,7 +78,7 @@ def position_masks(
             f"where={where!r} is text; a boolean mask or ids are expected. For one id pass "
             f"[{where!r}]."
         )
-    filters = _per_query(where)
+    filters = per_query(where)
     if filters is None:
         return _one_mask(where, ids, live)
     if len(filters) != n_queries:
@@ -89,7 +89,8 @@ def position_masks(
     return QueryMasks(filters, ids, live)
 
 
-def _per_query(where: Any) -> list[Any] | None:
+def per_query(where: Any) -> list[Any] | None:
+    """Return one filter a query as a list; None where there is one for all."""
     if getattr(where, "ndim", 1) == 2:
         return list(where)
     if isinstance(where, list | tuple) and any(

@@ -178,6 +178,42 @@ class CandidateStage:
         return twin
 
 
+def encoded_stage(index: Any, dim: int) -> CandidateStage:
+    """Return the empty stage of encodings that the parameters of a `MultiVector` describe.
+
+    Raises
+    ------
+    ParameterError
+        An encoding for another dimension, or no such encoding; an index of another metric.
+    """
+    if isinstance(index.encoding, FDE):
+        params = index.encoding.get_params()
+        if params["dim"] != dim:
+            raise ParameterError(
+                f"encoding is for vectors of {params['dim']} dimensions and these have {dim}; "
+                f"pass FDE(dim={dim}, …)."
+            )
+    elif index.encoding == "muvera":
+        params = {"dim": dim, "random_state": index.random_state}
+    else:
+        raise ParameterError(
+            f"encoding must be 'muvera', 'windows', an FDE or None; got {index.encoding!r}."
+        )
+    params |= {"n_jobs": index.n_jobs}
+    if index.memory_limit is not None:
+        params["memory_limit"] = index.memory_limit
+    if index.index is None:
+        dense: Any = Exact(metric="ip", dtype="int8", n_jobs=index.n_jobs)
+    else:
+        dense = type(index.index)(**index.index.get_params(deep=False))
+        if getattr(dense, "metric", "ip") != "ip":
+            raise ParameterError(
+                f"index must have metric='ip', which is what encodings approximate; it has "
+                f"{dense.metric!r}."
+            )
+    return CandidateStage(FDE(**params), dense, index.metric)
+
+
 def _whole_numbers(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return queries in steps of 1/127 of their largest entry.
 

@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
-from vectorloom.estimator import Estimator, check_choice, check_count, check_jobs
+from vectorloom.estimator import check_choice, check_count, check_jobs
 from vectorloom.index.answer import Found, for_each_mask
 from vectorloom.index.dense.encoding import Encoded, encode, resolve_kind
-from vectorloom.index.dense.exact import Exact
 from vectorloom.index.filters import Mask, position_masks
-from vectorloom.index.hits import Hits, pad_hits
-from vectorloom.index.id_rules import name_absent, new_ids, refuse_held, refuse_read_only
-from vectorloom.index.multivector.candidates import CandidateStage
-from vectorloom.index.multivector.fde import FDE
+from vectorloom.index.hits import Hits
+from vectorloom.index.id_rules import name_absent, new_ids, refuse_held
+from vectorloom.index.multivector.candidates import CandidateStage, encoded_stage
+from vectorloom.index.multivector.item_index import ItemIndex
+from vectorloom.index.multivector.prefetch import two_stages
 from vectorloom.index.multivector.store import ItemStore, read_items, write_items
 from vectorloom.index.multivector.token_vectors import (
     TokenVectors,
@@ -36,21 +36,20 @@ from vectorloom.index.multivector.token_vectors import (
     as_token_vectors,
     unit_rows,
 )
-from vectorloom.index.multivector.windows import WindowStage
+from vectorloom.index.multivector.windows import SIZE, WindowStage
 from vectorloom.index.nested import packed, unpacked
 from vectorloom.index.rowids import no_ids_like
 from vectorloom.io.container import Container, register_loader
 from vectorloom.vectors import as_ids
 
 KIND = "index.multivector"
-METRIC = "maxsim"  # of the hits: a score is a sum, so that no distance of vectors belongs to it
 
 _DTYPES = ("float32", "float16", "bfloat16")
 #: Where so large a share of the items would be candidates, all are searched exactly instead.
 _EXACT_SHARE = 0.25
 
 
-class MultiVector(Estimator):
+class MultiVector(ItemIndex):
     """Index of items of many vectors: the best by MaxSim, exactly or by MUVERA and exact scores.
 
     Use it for the token vectors of late-interaction models (ColBERT, ColPali), for passages of a
@@ -63,9 +62,9 @@ class MultiVector(Estimator):
         Of two vectors. For vectors of unit length both are the same.
     encoding : "muvera", "windows", FDE or None, default="muvera"
         How candidates are found: ``"muvera"`` makes an `FDE` of default size; ``"windows"`` ranks
-        by MaxSim over the means of eight neighbouring vectors, which needs fewer candidates where
-        the vectors of an item come in the order of a text; None scores all items at every search
-        (and any search with ``exact=True`` does).
+        by MaxSim over the means of neighbouring vectors, which needs fewer candidates where the
+        vectors of an item come in the order of a text; None scores all items at every search (and
+        any search with ``exact=True`` does).
     index : index or None, default=None
         Dense index of inner products for the encodings, such as
         ``vl.index.Graph(metric="ip")``; it is fitted here. None takes ``Exact(metric="ip",
@@ -73,6 +72,12 @@ class MultiVector(Estimator):
     dtype : {"float32", "float16", "bfloat16"}, default="float32"
         How vectors are stored. Scores are exact with respect to the stored vectors; float16 halves
         the memory and turns the sixth digit of a score.
+    window : int, default=3
+        Vectors of a window: more need less memory and more candidates.
+    prefetch : bool, default=False
+        For an index that `vl.open` mapped and that memory does not hold: the vectors of candidates
+        are asked of the disk while the first stage looks for those of the next queries. Changes no
+        answer. On vectors that are in memory it costs a little.
     memory_limit : int, str or None, default=None
         Bytes that the encodings may take; None asks the system.
     random_state : int, default=0
@@ -127,7 +132,6 @@ class MultiVector(Estimator):
       0: both 2.0000 · between 1.4000
     """
 
-    _store: ItemStore
     _stage: CandidateStage | None
 
     def __init__(
@@ -136,6 +140,8 @@ class MultiVector(Estimator):
         encoding: Any = "muvera",
         index: Any = None,
         dtype: Any = "float32",
+        window: int = SIZE,
+        prefetch: bool = False,
         memory_limit: int | str | None = None,
         random_state: int = 0,
         n_jobs: int | None = None,
@@ -144,6 +150,8 @@ class MultiVector(Estimator):
         self.encoding = encoding
         self.index = index
         self.dtype = dtype
+        self.window = window
+        self.prefetch = prefetch
         self.memory_limit = memory_limit
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -340,43 +348,22 @@ class MultiVector(Estimator):
             found = for_each_mask(one, len(tokens), width, masks)
         else:
             assert self._stage is not None
-            candidates, limits = self._stage.find(store, tokens, depth, where)
-            found = store.rerank(tokens, candidates, limits, width, n_jobs)
-        positions, scores, counts = found
-        ids = store.ids.take(positions[positions >= 0])
-        return pad_hits(ids, positions, scores, counts, k, METRIC)
-
-    def rerank(self, queries: Any, hits: Hits, k: int = 10) -> Hits:
-        """Return the best of another search's hits by MaxSim: the second stage of a pipeline.
-
-        Parameters
-        ----------
-        queries : tuple (values, offsets), or list of matrices, or array of shape (n, m, dim)
-        hits : Hits
-            Of as many queries, with ids of this index; others are passed over.
-        k : int, default=10
-
-        Returns
-        -------
-        Hits
-        """
-        store = self._fitted()
-        k = check_count("k", k)
-        tokens = as_float_tokens(queries, name="queries", dim=store.rows.dim)
-        if len(hits) != len(tokens):
-            raise ParameterError(
-                f"hits answer {len(hits)} queries and there are {len(tokens)}; rerank the hits of "
-                "the same queries."
+            found = two_stages(
+                self._stage, store, tokens, depth, width, where, n_jobs, prefetch=self.prefetch
             )
-        places = np.arange(hits.ids.shape[1]) < hits.counts[:, None]
-        at = np.full(hits.ids.shape, -1, np.int64)
-        at[places] = store.find(as_ids(hits.ids[places], unique=False))
-        limits = np.concatenate([[0], np.cumsum((at >= 0).sum(axis=1))]).astype(np.int64)
-        found = store.rerank(tokens, at[at >= 0], limits, k, check_jobs(self.n_jobs))
-        positions, scores, counts = found
-        return pad_hits(
-            store.ids.take(positions[positions >= 0]), positions, scores, counts, k, METRIC
-        )
+        return self._hits(found, k)
+
+    def _estimated(self, tokens: TokenVectors, k: int, where: Any) -> Hits:
+        """Return the k best items by int8 products alone: candidates for somebody else."""
+        store, n_jobs = self._fitted(), check_jobs(self.n_jobs)
+        width = min(k, store.n_live)
+        masks = position_masks(where, store.ids, store.live, len(tokens))
+
+        def one(part: slice, mask: Mask) -> Found:
+            some = tokens.part(part.start, part.stop)
+            return store.search(some, width, mask, n_jobs, estimate=True)
+
+        return self._hits(for_each_mask(one, len(tokens), width, masks), k)
 
     def _depth(
         self, width: int, recall: float, n_candidates: int | None, exact: bool
@@ -390,64 +377,11 @@ class MultiVector(Estimator):
         depth = self._stage.depth(recall, width, n)
         return None if depth > _EXACT_SHARE * n else depth
 
-    # ---- reading -------------------------------------------------------------------------------
-
-    def get(self, ids: Any) -> list[NDArray[np.float32]]:
-        """Return items by id.
-
-        Parameters
-        ----------
-        ids : array-like of shape (m,), int64 or str
-
-        Returns
-        -------
-        list of ndarray of shape (n_vectors, dim), float32
-            As stored, in the order asked.
-        """
-        store = self._fitted()
-        wanted = as_ids(ids, unique=False)
-        positions = store.find(wanted)
-        if (positions < 0).any():
-            raise ParameterError(name_absent(wanted[positions < 0]))
-        return [np.array(item) for item in store.tokens(positions).items()]
-
-    @property
-    def ids_(self) -> NDArray[Any]:
-        """Ids in the order of items, shape (n,), int64 or object; a copy."""
-        store = self._fitted()
-        return store.ids.take(store.live_positions)
-
-    @property
-    def dim_(self) -> int:
-        """Dimensions of a vector."""
-        return self._fitted().rows.dim
-
-    @property
-    def ntotal(self) -> int:
-        """Items held."""
-        return len(self)
-
-    @property
-    def n_vectors_(self) -> int:
-        """Vectors of all items."""
-        return self._fitted().rows.n_live
-
     @property
     def nbytes_(self) -> int:
         """Bytes held in memory or mapped from a file."""
         stage = self._stage
         return self._fitted().nbytes + (0 if stage is None else int(stage.index.nbytes_))
-
-    def __len__(self) -> int:
-        return self._store.n_live if hasattr(self, "_store") else 0
-
-    def __contains__(self, id_: object) -> bool:
-        if not hasattr(self, "_store") or isinstance(id_, bool | float):
-            return False
-        try:
-            return bool((self._store.find(as_ids([id_])) >= 0).all())
-        except ParameterError:
-            return False
 
     # ---- saving --------------------------------------------------------------------------------
 
@@ -466,6 +400,8 @@ class MultiVector(Estimator):
             "metric": store.rows.metric,
             "encoding": None if self._stage is None else self._stage.name,
             "dtype": store.rows.kind,
+            "window": self.window,
+            "prefetch": self.prefetch,
             "memory_limit": self.memory_limit,
             "random_state": self.random_state,
             "n_jobs": self.n_jobs,
@@ -496,6 +432,7 @@ class MultiVector(Estimator):
             kind = WindowStage if index.encoding == WindowStage.name else CandidateStage
             stage = kind.opened(file.meta["stage"], dense, places, index.metric)
             index._stage, index.encoding = stage, stage.encoding
+            index.window = getattr(stage, "size", index.window)
         return index
 
     # ---- inside --------------------------------------------------------------------------------
@@ -510,57 +447,20 @@ class MultiVector(Estimator):
         if self.encoding is None:
             return None
         if isinstance(self.encoding, str) and self.encoding == WindowStage.name:
-            return self._new_windows()
-        if isinstance(self.encoding, FDE):
-            params = self.encoding.get_params()
-            if params["dim"] != dim:
+            if self.index is not None:
                 raise ParameterError(
-                    f"encoding is for vectors of {params['dim']} dimensions and these have {dim}; "
-                    f"pass FDE(dim={dim}, …)."
+                    "index= is for encodings; windows are kept in a MultiVector of their own. "
+                    "Leave it out, or pass encoding='muvera'."
                 )
-        elif self.encoding == "muvera":
-            params = {"dim": dim, "random_state": self.random_state}
-        else:
-            raise ParameterError(
-                f"encoding must be 'muvera', 'windows', an FDE or None; got {self.encoding!r}."
-            )
-        params |= {"n_jobs": self.n_jobs}
-        if self.memory_limit is not None:
-            params["memory_limit"] = self.memory_limit
-        if self.index is None:
-            dense: Any = Exact(metric="ip", dtype="int8", n_jobs=self.n_jobs)
-        else:
-            dense = type(self.index)(**self.index.get_params(deep=False))
-            if getattr(dense, "metric", "ip") != "ip":
-                raise ParameterError(
-                    f"index must have metric='ip', which is what encodings approximate; it has "
-                    f"{dense.metric!r}."
-                )
-        return CandidateStage(FDE(**params), dense, self.metric)
-
-    def _new_windows(self) -> WindowStage:
-        if self.index is not None:
-            raise ParameterError(
-                "index= is for encodings; windows are kept in a MultiVector of their own. Leave it "
-                "out, or pass encoding='muvera'."
-            )
-        windows = MultiVector(self.metric, encoding=None, dtype=self.dtype, n_jobs=self.n_jobs)
-        return WindowStage(windows, self.metric)
+            means = MultiVector(self.metric, encoding=None, dtype=self.dtype, n_jobs=self.n_jobs)
+            return WindowStage(means, self.metric, check_count("window", self.window))
+        return encoded_stage(self, dim)
 
     def _recalibrate(self, n_jobs: int | None) -> None:
         """Measure depth again when the index has doubled."""
         stage, store = self._stage, self._store
         if stage is not None and store.n_live > 2 * stage.n_calibrated:
             stage.calibrate(store, None, self.random_state, n_jobs)
-
-    def _fitted(self) -> ItemStore:
-        self._check_fitted("_store")
-        return self._store
-
-    def _writable(self) -> ItemStore:
-        store = self._fitted()
-        refuse_read_only(store.rows.read_only)
-        return store
 
 
 def _extend(

@@ -90,9 +90,19 @@ class ItemStore:
     # ---- search --------------------------------------------------------------------------------
 
     def search(
-        self, queries: TokenVectors, k: int, mask: Mask, n_jobs: int | None
+        self,
+        queries: TokenVectors,
+        k: int,
+        mask: Mask,
+        n_jobs: int | None,
+        *,
+        estimate: bool = False,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        """Return positions, scores and counts of the k best items that the mask leaves."""
+        """Return positions, scores and counts of the k best items that the mask leaves.
+
+        With `estimate` by int8 products alone, whose errors the screen bounds: in one sweep, with
+        nothing scored again.
+        """
         return _core.maxsim_search(
             *self._rows_and_screen(n_jobs),
             self.offsets,
@@ -101,6 +111,7 @@ class ItemStore:
             k,
             mask,
             self.ids.tie_keys(),
+            estimate,
             n_jobs,
         )
 
@@ -124,6 +135,10 @@ class ItemStore:
             self.ids.tie_keys(),
             n_jobs,
         )
+
+    def will_need(self, positions: NDArray[np.int64]) -> None:
+        """Begin to read items of a mapped file that `rerank` will score; returns at once."""
+        _core.maxsim_will_need(self.rows.rows, self.rows.screen, self.offsets, positions)
 
     def _rows_and_screen(self, n_jobs: int | None) -> tuple[Any, Any, Any, str]:
         rows = self.rows

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Candidates by MaxSim over the means of neighbouring vectors.
+"""Candidates by MaxSim over the means of z neighbouring vectors.
 
-    S'(Q, P) = sum over q in Q of max over w of s(q, mean of p_8w, ..., p_8w+7)
+    S'(Q, P) = sum over q in Q of max over w of s(q, mean of p_zw, ..., p_zw+z-1)
 
-The vectors of a text come in its order, and neighbours in a text say similar things: a mean of
-eight keeps most of what tells items apart, and there are an eighth of the vectors to look at. The
-means are normalised under cosine, where vectors count with unit length before.
+The vectors of a text come in its order, and neighbours in a text say similar things: their mean
+keeps most of what tells items apart, and there are z times fewer vectors to look at. The means are
+normalised under cosine, where vectors count with unit length before. S' is estimated by the int8
+products of the windows' screen: its error is far below that of the means.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from vectorloom.index.multivector.candidates import CandidateStage
 from vectorloom.index.multivector.store import ItemStore
 from vectorloom.index.multivector.token_vectors import TokenVectors, run_offsets
 
-SIZE = 8  # vectors of a window
+#: Vectors of a window. Measured on two collections: with 3 a third of the candidates of the nearest
+#: single vectors suffice, with 8 three quarters.
+SIZE = 3
 
 
 class WindowStage(CandidateStage):
@@ -32,7 +35,7 @@ class WindowStage(CandidateStage):
     index : MultiVector
         Without a first stage, of the metric of the items; empty.
     metric : {"cosine", "ip"}
-    size : int, default=8
+    size : int, default=3
         Vectors of a window.
     """
 
@@ -59,7 +62,7 @@ class WindowStage(CandidateStage):
         """Leave it to the index, which counts its own bytes."""
 
     def _candidates(self, queries: TokenVectors, n: int, where: Any) -> Any:
-        return self.index.search((queries.values, queries.offsets), k=n, where=where)
+        return self.index._estimated(queries, n, where)
 
     # ---- files ---------------------------------------------------------------------------------
 
