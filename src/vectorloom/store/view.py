@@ -139,7 +139,7 @@ class Part:
         graph = None if self.segment is None else self.segment.graph
         reach = 0.0
         if graph is not None and effort.ef is None and not effort.exact:
-            reached = graph.reach_for(effort.recall, width)
+            reached = graph.reaches.find(effort.recall, width)
             reach = 0.0 if reached is None else reached
             graph = None if reached is None else graph
         if graph is None or effort.exact or effort.recall >= 1.0:

@@ -270,7 +270,7 @@ class Graph(RowIndex):
             n_jobs: int | None,
         ) -> Found:
             graph = self._ready(n_jobs)
-            reach = 0.0 if graph is None or ef is not None else graph.reach_for(wanted, width)
+            reach = 0.0 if graph is None or ef is not None else graph.reaches.find(wanted, width)
             why = "exact: no graph"
             if exact or wanted == 1.0:
                 why = "exact: as asked"
@@ -295,7 +295,7 @@ class Graph(RowIndex):
         if graph is None or not plain(self._store, queries, k):
             return None
         if known_recall(recall, ef):
-            reach, ef = graph.reach_for(recall or DEFAULT_RECALL, k), kept_for(k)
+            reach, ef = graph.reaches.find(recall or DEFAULT_RECALL, k), kept_for(k)
         else:
             reach = 0.0 if recall is None and type(ef) is int and ef > 0 else None
         if reach is None:
@@ -304,7 +304,7 @@ class Graph(RowIndex):
 
     def _finder(self, recall: float | None, plan: list[str], n_jobs: int | None) -> FindWithin:
         graph = self._ready(n_jobs)
-        reach = None if graph is None or recall is None else graph.reach_for_ranges(recall)
+        reach = None if graph is None or recall is None else graph.reaches.for_ranges(recall)
         if graph is None or reach is None:
             return super()._finder(recall, plan, n_jobs)
         return Walk(graph, self._store, 0, 0, reach, n_jobs, plan).within

@@ -27,19 +27,13 @@ from vectorloom.index.dense.graph_memory import (
     least_bytes,
     scratch_folder,
 )
+from vectorloom.index.dense.graph_reach import RANKS, Reaches, measured
 from vectorloom.index.dense.prepared import Prepared
 from vectorloom.index.dense.screen import mix, principal_directions
 from vectorloom.index.dense.store import RowStore
 from vectorloom.index.memory import beyond_memory, require_memory
 from vectorloom.io.container import Container
 
-# Rows asked for their neighbours at `calibrate`. In clustered data a query misses all or nothing,
-# and then so many tell a recall of 0.95 to 0.01.
-TRIALS = 400
-RANKS = (10, 100)
-# What squared distances may exceed that of the k-th by: 2 % to 160 %.
-_EXCESS = 0.02 * 1.4 ** np.arange(14)
-_ENOUGH = 0.9995
 #: Nodes a walk keeps at most, and so many times k.
 MOST_KEPT = 512
 KEPT_PER_HIT = 10
@@ -134,10 +128,8 @@ class ProximityGraph:
     space : Space
     radius : float
         Of the points under ip; see core/index/points.h.
-    reaches : ndarray of shape (m,), float64
-        Of walks that were measured, ascending.
-    recalls : ndarray of shape (m, len(RANKS)), float64
-        What they found.
+    reaches : Reaches
+        How far walks must reach, as measured.
     n_rows : int
         Rows of the store that are in the graph: the first ones.
     on_disk : bool, default=False
@@ -149,8 +141,7 @@ class ProximityGraph:
         core: _core.GraphCore,
         space: Space,
         radius: float,
-        reaches: NDArray[np.float64],
-        recalls: NDArray[np.float64],
+        reaches: Reaches,
         n_rows: int,
         on_disk: bool = False,
     ) -> None:
@@ -158,11 +149,9 @@ class ProximityGraph:
         self.space = space
         self.radius = radius
         self.reaches = reaches
-        self.recalls = recalls
         self.n_rows = n_rows
         self.n_built = n_rows
         self.on_disk = on_disk
-        self._known: dict[tuple[float, int], float | None] = {}
         self._prepared = Prepared()
 
     @classmethod
@@ -214,8 +203,7 @@ class ProximityGraph:
             folder=scratch_folder(),
             room=spare,
         )
-        nothing = np.empty((0, len(RANKS)))
-        graph = cls(core, space, radius, np.empty(0), nothing, n, on_disk=store.read_only)
+        graph = cls(core, space, radius, Reaches.unknown(), n, on_disk=store.read_only)
         graph.calibrate(store, seed, n_jobs)
         return graph
 
@@ -247,9 +235,7 @@ class ProximityGraph:
     def copy(self) -> ProximityGraph:
         """Return a graph in memory of its own."""
         core = self._opened(self.core.arrays(), self.space, self.n_rows, copy=True)
-        return ProximityGraph(
-            core, self.space, self.radius, self.reaches, self.recalls, self.n_rows
-        )
+        return ProximityGraph(core, self.space, self.radius, self.reaches, self.n_rows)
 
     # ---- searching -----------------------------------------------------------------------------
 
@@ -344,86 +330,20 @@ class ProximityGraph:
         return found
 
     def calibrate(self, store: RowStore, seed: int, n_jobs: int | None) -> None:
-        """Measure what walks find of the true neighbours of some rows that they may not meet."""
+        """Measure how far walks must reach."""
+
+        def walk(
+            queries: NDArray[np.float32], k: int, reach: float, without: NDArray[np.int64]
+        ) -> NDArray[np.int64]:
+            found: NDArray[np.int64] = self.search(
+                store, queries, k, kept_for(k), reach, without=without, n_jobs=n_jobs
+            )[0]
+            return found
+
         arrays = self.core.arrays()
-        rows, twins = arrays["row_of"], arrays["twins"]
-        alone = np.ones(len(rows), np.bool_)
-        if len(twins):
-            inside = rows < len(twins)
-            alone[inside] = twins[rows[inside]] < 0
-        nodes = np.flatnonzero(alone)
-        if len(nodes) < RANKS[0] + 2:
-            return
-        rng = np.random.default_rng(seed)
-        nodes = np.sort(rng.choice(nodes, min(TRIALS, len(nodes)), replace=False))
-        own = rows[nodes].astype(np.int64)
-        queries = np.ascontiguousarray(store.decoded(own), np.float32)
-        most = min(RANKS[-1], store.n - 1)
-        truth, _, _ = _core.exact_search(
-            store.rows, store.row_norms, None, store.metric, queries, most + 1, None, None, n_jobs
-        )
-        kept = truth != own[:, None]
-        kept[kept.all(axis=1), -1] = False  # its twins under rounding crowded it out
-        truth = truth[kept].reshape(len(own), most)
-        reaches: list[float] = []
-        recalls: list[list[float]] = []
-        for excess in _EXCESS:
-            reach = float(np.sqrt(1.0 + excess))
-            row = []
-            for rank in RANKS:
-                k = min(rank, most)
-                found, _, _ = self.search(
-                    store,
-                    queries,
-                    k,
-                    kept_for(k),
-                    reach,
-                    without=nodes.astype(np.int64),
-                    n_jobs=n_jobs,
-                )
-                row.append(_recall(found, truth[:, :k]))
-            reaches.append(reach)
-            recalls.append(row)
-            if min(row) >= _ENOUGH:
-                break
-        self._known = {}
-        self.reaches = np.asarray(reaches)
-        # More reach never finds less, so that what falls is chance.
-        self.recalls = np.maximum.accumulate(np.asarray(recalls), axis=0)
-
-    def reach_for(self, recall: float, k: int) -> float | None:
-        """Return the reach of walks that find this share of the k nearest; None: none did."""
-        known = self._known.get((recall, k), -1.0)
-        if known != -1.0:
-            return known
-        self._known[recall, k] = reach = self._reach_for(recall, k)
-        return reach
-
-    def reach_for_ranges(self, recall: float) -> float | None:
-        """Return the reach that finds this share of 10 and of 100; None: none did."""
-        few, many = (self.reach_for(recall, k) for k in RANKS)
-        return None if few is None or many is None else max(few, many)
-
-    def _reach_for(self, recall: float, k: int) -> float | None:
-        # A tenth of what may be missed is left for the error of the measurement.
-        aim = recall + 0.1 * (1.0 - recall)
-        columns = [i for i, rank in enumerate(RANKS) if rank >= k][:1] or [len(RANKS) - 1]
-        if RANKS[0] < k < RANKS[-1]:
-            columns = list(range(len(RANKS)))
-        reach = 0.0
-        for column in columns:
-            recalls = self.recalls[:, column]
-            if not len(recalls) or recalls[-1] < aim:
-                return None
-            at = int(np.searchsorted(recalls, aim))
-            if at == 0:
-                reach = max(reach, float(self.reaches[0]))
-                continue
-            low, high = recalls[at - 1], recalls[at]
-            share = (aim - low) / (high - low)
-            step = self.reaches[at] - self.reaches[at - 1]
-            reach = max(reach, float(self.reaches[at - 1] + share * step))
-        return reach
+        known = measured(walk, arrays["row_of"], arrays["twins"], store, seed, n_jobs)
+        if known is not None:
+            self.reaches = known
 
     def health(self) -> dict[str, float]:
         """Return what `audit` says of the graph: degrees, and nodes that no entry leads to."""
@@ -451,8 +371,8 @@ class ProximityGraph:
         arrays = {"graph." + name: array for name, array in self.core.arrays().items()}
         arrays["graph.matrix"] = self.space.matrix
         arrays["graph.origin"] = self.space.origin
-        arrays["graph.reaches"] = self.reaches
-        arrays["graph.recalls"] = self.recalls
+        arrays["graph.reaches"] = self.reaches.reaches
+        arrays["graph.recalls"] = self.reaches.recalls
         return meta, arrays
 
     @classmethod
@@ -490,7 +410,7 @@ class ProximityGraph:
             core = cls._opened(arrays, space, n_rows, copy=on_disk)
         except (VectorloomError, TypeError, ValueError) as error:
             raise FormatError(f"{file.path}: the graph cannot be used ({error}).") from error
-        return cls(core, space, radius, reaches, recalls, n_rows, on_disk)
+        return cls(core, space, radius, Reaches(reaches, recalls), n_rows, on_disk)
 
     @staticmethod
     def _opened(
@@ -547,8 +467,3 @@ def _points(store: RowStore, positions: NDArray[np.int64], radius: float) -> NDA
         rest = np.sqrt(np.maximum(0.0, radius**2 - own**2))
         return np.concatenate([rows, rest[:, None]], axis=1)
     return rows
-
-
-def _recall(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    hits = sum(len(np.intersect1d(f, t)) for f, t in zip(found, truth, strict=True))
-    return hits / truth.size
