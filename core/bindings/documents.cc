@@ -10,6 +10,7 @@
 #include "base/errors.h"
 #include "bindings/bindings.h"
 #include "bindings/tables.h"
+#include "bindings/trainers.h"
 #include "learn/matrix_trainer.h"
 #include "learn/sentence_trainer.h"
 
@@ -46,16 +47,10 @@ struct SentenceTrainerCore {
   }
 
   nb::tuple run(std::int64_t begin, std::int64_t end, std::optional<int> n_jobs) {
-    if (begin < 0 || end > trainer->n_steps() || begin > end) {
-      throw Error(ErrorKind::kInternal, "SentenceTrainer: steps that are not there");
-    }
-    WordLoss loss;
-    {
-      const nb::gil_scoped_release release;
-      loss = trainer->run(begin, end, n_jobs.value_or(0));
-    }
-    return nb::make_tuple(loss.sum, loss.pairs);
+    return run_steps(*trainer, begin, end, n_jobs);
   }
+
+  nb::tuple evaluate(std::optional<int> n_jobs) { return evaluate_steps(*trainer, n_jobs); }
 
   Vector<std::int32_t> tokens;
   Vector<std::int64_t> counts;
@@ -80,16 +75,10 @@ struct MatrixTrainerCore {
   }
 
   nb::tuple run(std::int64_t begin, std::int64_t end, std::optional<int> n_jobs) {
-    if (begin < 0 || end > trainer->n_steps() || begin > end) {
-      throw Error(ErrorKind::kInternal, "MatrixTrainer: steps that are not there");
-    }
-    WordLoss loss;
-    {
-      const nb::gil_scoped_release release;
-      loss = trainer->run(begin, end, n_jobs.value_or(0));
-    }
-    return nb::make_tuple(loss.sum, loss.pairs);
+    return run_steps(*trainer, begin, end, n_jobs);
   }
+
+  nb::tuple evaluate(std::optional<int> n_jobs) { return evaluate_steps(*trainer, n_jobs); }
 
   void encode(std::int64_t begin, std::int64_t end, const Table& texts, std::optional<int> n_jobs) {
     if (begin < 0 || end > trainer->n_texts() || begin > end) {
@@ -133,6 +122,7 @@ void bind_matrices(nb::module_& m) {
           "matrix_size"_a, "window"_a, "negative"_a, "deterministic"_a, "sample"_a,
           "noise_exponent"_a, "alpha"_a, "min_alpha"_a, "epochs"_a, "seed"_a)
       .def("run", &MatrixTrainerCore::run, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
+      .def("evaluate", &MatrixTrainerCore::evaluate, "n_jobs"_a = nb::none())
       .def("encode", &MatrixTrainerCore::encode, "begin"_a, "end"_a, "texts"_a,
            "n_jobs"_a = nb::none())
       .def_prop_ro("n_steps", [](const MatrixTrainerCore& c) { return c.trainer->n_steps(); });
@@ -166,6 +156,7 @@ void bind_documents(nb::module_& m) {
           "negative"_a, "deterministic"_a, "sample"_a, "noise_exponent"_a, "alpha"_a, "min_alpha"_a,
           "epochs"_a, "seed"_a)
       .def("run", &SentenceTrainerCore::run, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
+      .def("evaluate", &SentenceTrainerCore::evaluate, "n_jobs"_a = nb::none())
       .def_prop_ro("n_steps", [](const SentenceTrainerCore& c) { return c.trainer->n_steps(); });
 }
 

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "bindings/bindings.h"
 #include "bindings/tables.h"
+#include "bindings/trainers.h"
 #include "learn/cooccurrence.h"
 #include "learn/glove.h"
 #include "learn/subwords.h"
@@ -106,16 +107,10 @@ struct WordTrainerCore {
   }
 
   nb::tuple run(std::int64_t begin, std::int64_t end, std::optional<int> n_jobs) {
-    if (begin < 0 || end > trainer->n_steps() || begin > end) {
-      throw Error(ErrorKind::kInternal, "WordTrainer: steps that are not there");
-    }
-    WordLoss loss;
-    {
-      const nb::gil_scoped_release release;
-      loss = trainer->run(begin, end, n_jobs.value_or(0));
-    }
-    return nb::make_tuple(loss.sum, loss.pairs);
+    return run_steps(*trainer, begin, end, n_jobs);
   }
+
+  nb::tuple evaluate(std::optional<int> n_jobs) { return evaluate_steps(*trainer, n_jobs); }
 
   Vector<std::int32_t> tokens;
   Vector<std::int64_t> counts;
@@ -404,6 +399,7 @@ void bind_learn(nb::module_& m) {
           "binary"_a = false)
       .def("infer", &WordTrainerCore::infer, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
       .def("run", &WordTrainerCore::run, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
+      .def("evaluate", &WordTrainerCore::evaluate, "n_jobs"_a = nb::none())
       .def_prop_ro("n_steps", [](const WordTrainerCore& c) { return c.trainer->n_steps(); });
 }
 

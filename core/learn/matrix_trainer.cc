@@ -18,34 +18,21 @@
 
 #include "base/aligned.h"
 #include "base/threads.h"
-#include "learn/ordered_steps.h"
 #include "simd/window.h"
 
 namespace vl {
 namespace {
 
-constexpr std::int64_t kLossEvery = 8;
-constexpr std::int64_t kFreeUnits = 16;  // of a step
-constexpr std::int64_t kLanes = 8;
 constexpr std::int64_t kWordsALane = 256;
-constexpr std::int64_t kUnitsALane = 16;
 // A matrix moves by at most this length in one window: products of many matrices have gradients
 // that now and then are huge.
 constexpr float kLongestMove = 0.1f;
-
-WindowRules rules_of(const MatrixOptions& options) {
-  WindowRules rules;
-  rules.negative = options.negative;
-  rules.text = TextInput::kAlone;
-  rules.seed = options.seed;
-  return rules;
-}
 
 }  // namespace
 
 // One window while it is worked on: matrices by place, then rows by place.
 struct MatrixTrainer::Work {
-  const Unit* unit = nullptr;
+  const TextPart* unit = nullptr;
   WordPlan plan;
   float rate = 0.0f;
   int n = 0;  // words
@@ -71,37 +58,20 @@ MatrixTrainer::MatrixTrainer(std::span<const std::int32_t> tokens,
                              std::span<const std::int64_t> counts, float* in, float* out,
                              const MatrixOptions& options)
     : options_(options),
-      planner_(tokens, counts, options.sample, options.noise_exponent, rules_of(options)),
+      planner_(tokens, counts, options.sample, options.noise_exponent, text_rules(options)),
       tokens_(tokens),
       in_(in),
       out_(out),
-      lanes_(kFreeUnits),
+      units_(text_parts(planner_, options.window, true)),
+      lanes_(static_cast<std::int64_t>(units_.size()), planner_.n_words(),
+             text_lanes(options, kWordsALane)),
       steps_(steps_of(options)),
       line_steps_((options.size + kRowStep - 1) / kRowStep),
       stride_(static_cast<std::size_t>(steps_) * kRowStep),
       matrix_(static_cast<std::size_t>(options.size * line_steps_) * kRowStep),
-      mean_(static_cast<std::size_t>(options.mean_steps) * kRowStep) {
-  for (std::int64_t i = 0; i < planner_.n_texts(); ++i) {
-    const std::int64_t end = planner_.text_end(i);
-    for (std::int64_t t = planner_.text_begin(i); t + 1 < end; t += options.window) {
-      units_.push_back({static_cast<std::int32_t>(i), t, std::min(end, t + options.window)});
-    }
-  }
-  const auto n = static_cast<std::int64_t>(units_.size());
-  if (options.deterministic) {
-    const std::int64_t most = std::min(planner_.n_words() / kWordsALane, n / kUnitsALane);
-    lanes_ = std::clamp<std::int64_t>(most, 1, kLanes);
-  }
-  steps_an_epoch_ = std::max<std::int64_t>(1, (n + lanes_ - 1) / lanes_);
-}
+      mean_(static_cast<std::size_t>(options.mean_steps) * kRowStep) {}
 
 MatrixTrainer::~MatrixTrainer() = default;
-
-double MatrixTrainer::rate_of(std::int64_t step) const {
-  const double done = static_cast<double>(step) / static_cast<double>(n_steps());
-  return std::max(options_.min_alpha,
-                  options_.alpha - (options_.alpha - options_.min_alpha) * done);
-}
 
 const float* MatrixTrainer::row_of(std::int64_t token) const {
   return in_ + static_cast<std::size_t>(tokens_[static_cast<std::size_t>(token)]) * stride_;
@@ -158,7 +128,7 @@ MatrixTrainer::Sheet MatrixTrainer::sheet_of(Work& work) const {
           options_.size,        line_steps_,      work.lines};
 }
 
-void MatrixTrainer::multiply(const Unit& unit, Work& work) const {
+void MatrixTrainer::multiply(const TextPart& unit, Work& work) const {
   const Sheet sheet = sheet_of(work);
   const int n = work.n = static_cast<int>(unit.end - unit.begin);
   sheet.identity(sheet.at(kP, 0));
@@ -184,7 +154,8 @@ void MatrixTrainer::multiply(const Unit& unit, Work& work) const {
 }
 
 // Scores of each word against the others, and where their gradients enter the chain.
-void MatrixTrainer::score(std::int64_t step, Work& work, WordLoss& loss) const {
+WordLoss MatrixTrainer::score(const Piece& piece, Work& work) const {
+  WordLoss loss;
   const Sheet sheet = sheet_of(work);
   const WindowKernels& kernels = window_kernels();
   const float share = 1.0f / static_cast<float>(work.n - 1);
@@ -213,13 +184,9 @@ void MatrixTrainer::score(std::int64_t step, Work& work, WordLoss& loss) const {
     }
     sheet.add_product(error + mean_, sheet.at(kST, t + 1), sheet.at(kDP, t));
     sheet.add_product(sheet.at(kPT, t), error + mean_, sheet.at(kDS, t + 1));
-    if (step % kLossEvery != 0) continue;
-    for (int j = 0; j < window.n; ++j) {
-      const double miss = std::abs(static_cast<double>(gradients[j] / work.rate));
-      loss.sum -= std::log(std::max(1e-7, 1.0 - miss));
-    }
-    ++loss.pairs;
+    if (piece.told) loss += window_loss(gradients, window.n, work.rate);
   }
+  return loss;
 }
 
 void MatrixTrainer::chain(Work& work) const {
@@ -250,12 +217,11 @@ void MatrixTrainer::collect(Work& work) const {
   }
 }
 
-void MatrixTrainer::prepare(std::int64_t step, std::int64_t unit, Work& work,
-                            WordLoss& loss) const {
-  work.unit = &units_[static_cast<std::size_t>(unit)];
-  const Unit& found = *work.unit;
-  planner_.plan_text(step / steps_an_epoch_, found.text, found.begin, found.end, 0, work.plan);
-  work.rate = static_cast<float>(rate_of(step));
+WordLoss MatrixTrainer::prepare(const Piece& piece, Work& work) const {
+  work.unit = &units_[static_cast<std::size_t>(piece.number)];
+  const TextPart& found = *work.unit;
+  planner_.plan_text(lanes_.epoch_of(piece.step), found.text, found.begin, found.end, 0, work.plan);
+  work.rate = lanes_.rate_of(piece.step);
   const auto need = static_cast<std::size_t>(work.plan.n_gradients) + kGradientSlack;
   if (work.gradients.size() < need) work.gradients = AlignedBuffer<float>(need + need / 4);
   work.out.resize(work.plan.outputs.size());
@@ -263,9 +229,10 @@ void MatrixTrainer::prepare(std::int64_t step, std::int64_t unit, Work& work,
     work.out[j] = out_ + static_cast<std::size_t>(work.plan.outputs[j]) * stride_;
   }
   multiply(found, work);
-  score(step, work, loss);
+  const WordLoss loss = score(piece, work);
   chain(work);
   collect(work);
+  return loss;
 }
 
 void MatrixTrainer::move(Work& work, int first, int last) const {
@@ -286,54 +253,25 @@ void MatrixTrainer::move(Work& work, int first, int last) const {
   }
 }
 
-WordLoss MatrixTrainer::run_free(std::int64_t begin, std::int64_t end, int n_jobs) {
-  const int threads = resolve_jobs(n_jobs);
-  works_.resize(std::max(works_.size(), static_cast<std::size_t>(threads)));
-  std::vector<WordLoss> losses(static_cast<std::size_t>(threads));
-  parallel_for(end - begin, threads, [&](std::int64_t task, int worker) {
-    const auto w = static_cast<std::size_t>(worker);
-    const std::int64_t step = begin + task;
-    const std::int64_t from = step % steps_an_epoch_ * lanes_;
-    const std::int64_t to = std::min(static_cast<std::int64_t>(units_.size()), from + lanes_);
-    for (std::int64_t unit = from; unit < to; ++unit) {
-      prepare(step, unit, works_[w], losses[w]);
-      move(works_[w], 0, steps_);
-      poll_interrupt();
-    }
-  });
-  WordLoss total;
-  for (const WordLoss& loss : losses) total += loss;
-  return total;
-}
-
-WordLoss MatrixTrainer::run_ordered(std::int64_t begin, std::int64_t end, int n_jobs) {
-  const int threads = std::min(resolve_jobs(n_jobs), steps_);
-  works_.resize(static_cast<std::size_t>(lanes_));
-  std::vector<WordLoss> losses(works_.size());
-  WordLoss total;
-  const auto prepare_lane = [&](std::int64_t step, std::int64_t lane) {
-    const auto l = static_cast<std::size_t>(lane);
-    const std::int64_t unit = lane * steps_an_epoch_ + step % steps_an_epoch_;
-    losses[l] = WordLoss{};
-    works_[l].unit = nullptr;
-    if (unit < static_cast<std::int64_t>(units_.size())) prepare(step, unit, works_[l], losses[l]);
+PieceWork MatrixTrainer::pieces() {
+  return {
+      steps_,
+      [this](std::size_t n) { works_.resize(std::max(works_.size(), n)); },
+      [this](const Piece& piece) {
+        const WordLoss loss = prepare(piece, works_[piece.at]);
+        move(works_[piece.at], 0, steps_);
+        return loss;
+      },
+      [this](const Piece& piece) { return prepare(piece, works_[piece.at]); },
+      [this](std::size_t at, int first, int last) { move(works_[at], first, last); },
   };
-  const auto move_part = [&](std::int64_t, int part) {
-    if (part == 0) {
-      for (const WordLoss& loss : losses) total += loss;
-    }
-    const auto cut = [&](int at) { return at * steps_ / threads; };
-    for (Work& work : works_) {
-      if (work.unit != nullptr) move(work, cut(part), cut(part + 1));
-    }
-  };
-  run_ordered_steps({begin, end, lanes_, threads, prepare_lane, move_part});
-  return total;
 }
 
 WordLoss MatrixTrainer::run(std::int64_t begin, std::int64_t end, int n_jobs) {
-  return options_.deterministic ? run_ordered(begin, end, n_jobs) : run_free(begin, end, n_jobs);
+  return lanes_.run(begin, end, n_jobs, pieces());
 }
+
+WordLoss MatrixTrainer::evaluate(int n_jobs) { return lanes_.evaluate(n_jobs, pieces()); }
 
 void MatrixTrainer::encode_text(std::int64_t text, float* row, Work& work) const {
   const Sheet sheet = sheet_of(work);

@@ -14,8 +14,6 @@
 #include <cmath>
 
 #include "base/aligned.h"
-#include "base/threads.h"
-#include "learn/ordered_steps.h"
 #include "simd/window.h"
 
 namespace vl {
@@ -24,25 +22,13 @@ namespace {
 constexpr std::int64_t kTargets = 64;
 // Longer texts are taken in parts that do not see each other.
 constexpr std::int64_t kLongest = 1024;
-constexpr std::int64_t kLossEvery = 8;
-constexpr std::int64_t kFreeUnits = 16;  // of a step
-constexpr std::int64_t kLanes = 8;
 constexpr std::int64_t kWordsALane = 512;
-constexpr std::int64_t kUnitsALane = 16;
-
-WindowRules rules_of(const SentenceOptions& options) {
-  WindowRules rules;
-  rules.negative = options.negative;
-  rules.text = TextInput::kAlone;
-  rules.seed = options.seed;
-  return rules;
-}
 
 }  // namespace
 
 // One unit while it is worked on.
 struct SentenceTrainer::Work {
-  const Unit* unit = nullptr;
+  const TextPart* unit = nullptr;
   WordPlan plan;
   float rate = 0.0f;
   std::vector<float*> rows, out;
@@ -61,39 +47,21 @@ SentenceTrainer::SentenceTrainer(std::span<const std::int32_t> tokens,
                                  std::span<const std::int32_t> grams, int n_orders, float* in,
                                  float* out, const SentenceOptions& options)
     : options_(options),
-      planner_(tokens, counts, options.sample, options.noise_exponent, rules_of(options)),
+      planner_(tokens, counts, options.sample, options.noise_exponent, text_rules(options)),
       tokens_(tokens),
       grams_(grams),
       n_orders_(n_orders),
       in_(in),
       out_(out),
-      lanes_(kFreeUnits),
-      stride_(static_cast<std::size_t>(options.steps) * kRowStep) {
-  for (std::int64_t i = 0; i < planner_.n_texts(); ++i) {
-    const std::int64_t end = planner_.text_end(i);
-    if (end - planner_.text_begin(i) < 2) continue;  // no word has another beside it
-    for (std::int64_t t = planner_.text_begin(i); t < end; t += kTargets) {
-      units_.push_back({static_cast<std::int32_t>(i), t, std::min(end, t + kTargets)});
-    }
-  }
-  const auto n = static_cast<std::int64_t>(units_.size());
-  if (options.deterministic) {
-    const std::int64_t most = std::min(planner_.n_words() / kWordsALane, n / kUnitsALane);
-    lanes_ = std::clamp<std::int64_t>(most, 1, kLanes);
-  }
-  steps_an_epoch_ = std::max<std::int64_t>(1, (n + lanes_ - 1) / lanes_);
-}
+      units_(text_parts(planner_, kTargets, false)),
+      lanes_(static_cast<std::int64_t>(units_.size()), planner_.n_words(),
+             text_lanes(options, kWordsALane)),
+      stride_(static_cast<std::size_t>(options.steps) * kRowStep) {}
 
 SentenceTrainer::~SentenceTrainer() = default;
 
-double SentenceTrainer::rate_of(std::int64_t step) const {
-  const double done = static_cast<double>(step) / static_cast<double>(n_steps());
-  return std::max(options_.min_alpha,
-                  options_.alpha - (options_.alpha - options_.min_alpha) * done);
-}
-
 // The part of the text that a unit sees: all of it unless it is very long.
-void SentenceTrainer::list_rows(const Unit& unit, Work& work) const {
+void SentenceTrainer::list_rows(const TextPart& unit, Work& work) const {
   const std::int64_t first = planner_.text_begin(unit.text);
   const std::int64_t from = first + (unit.begin - first) / kLongest * kLongest;
   const std::int64_t to = std::min(planner_.text_end(unit.text), from + kLongest);
@@ -112,7 +80,7 @@ void SentenceTrainer::list_rows(const Unit& unit, Work& work) const {
 
 // Calls use(row) for the word at `token` and each n-gram that holds it.
 template <class Use>
-void SentenceTrainer::rows_with(const Unit& unit, std::int64_t token, const Use& use) const {
+void SentenceTrainer::rows_with(const TextPart& unit, std::int64_t token, const Use& use) const {
   const std::int64_t first = planner_.text_begin(unit.text);
   const std::int64_t from = first + (unit.begin - first) / kLongest * kLongest;
   const std::int64_t to = std::min(planner_.text_end(unit.text), from + kLongest);
@@ -127,11 +95,11 @@ void SentenceTrainer::rows_with(const Unit& unit, std::int64_t token, const Use&
   }
 }
 
-void SentenceTrainer::prepare(std::int64_t step, std::int64_t unit, Work& work) const {
-  work.unit = &units_[static_cast<std::size_t>(unit)];
-  const Unit& found = *work.unit;
-  planner_.plan_text(step / steps_an_epoch_, found.text, found.begin, found.end, 0, work.plan);
-  work.rate = static_cast<float>(rate_of(step));
+void SentenceTrainer::prepare(const Piece& piece, Work& work) const {
+  work.unit = &units_[static_cast<std::size_t>(piece.number)];
+  const TextPart& found = *work.unit;
+  planner_.plan_text(lanes_.epoch_of(piece.step), found.text, found.begin, found.end, 0, work.plan);
+  work.rate = lanes_.rate_of(piece.step);
   list_rows(found, work);
   const auto need = static_cast<std::size_t>(work.plan.n_gradients) + kGradientSlack;
   if (work.gradients.size() < need) work.gradients = AlignedBuffer<float>(need + need / 4);
@@ -162,11 +130,11 @@ int SentenceTrainer::hidden_of(Work& work, const WindowSpan& window, int first, 
   return left;
 }
 
-void SentenceTrainer::score(Work& work, WordLoss& loss) const {
+WordLoss SentenceTrainer::score(const Piece& piece, Work& work) const {
+  WordLoss loss;
   const WindowKernels& kernels = window_kernels();
   kernels.sum(work.rows.data(), static_cast<int>(work.rows.size()), 1.0f, work.sum(kSum, stride_),
               0, options_.steps);
-  const bool told = (work.unit - units_.data()) % kLossEvery == 0;
   for (const WindowSpan& window : work.plan.windows) {
     float* hidden = work.sum(kBefore, stride_);
     float* gradients = work.gradients.data() + window.gradients;
@@ -176,13 +144,9 @@ void SentenceTrainer::score(Work& work, WordLoss& loss) const {
     }
     kernels.scores(&hidden, 1, work.out.data() + window.out, window.n, nullptr, &work.rate,
                    options_.steps, gradients);
-    if (!told) continue;
-    for (int j = 0; j < window.n; ++j) {
-      const double error = std::abs(static_cast<double>(gradients[j] / work.rate));
-      loss.sum -= std::log(std::max(1e-7, 1.0 - error));
-    }
-    ++loss.pairs;
+    if (piece.told) loss += window_loss(gradients, window.n, work.rate);
   }
+  return loss;
 }
 
 void SentenceTrainer::move(Work& work, int first, int last) const {
@@ -215,58 +179,28 @@ void SentenceTrainer::move(Work& work, int first, int last) const {
   }
 }
 
-WordLoss SentenceTrainer::run_free(std::int64_t begin, std::int64_t end, int n_jobs) {
-  const int threads = resolve_jobs(n_jobs);
-  works_.resize(std::max(works_.size(), static_cast<std::size_t>(threads)));
-  std::vector<WordLoss> losses(static_cast<std::size_t>(threads));
-  parallel_for(end - begin, threads, [&](std::int64_t task, int worker) {
-    const auto w = static_cast<std::size_t>(worker);
-    const std::int64_t step = begin + task;
-    const std::int64_t from = step % steps_an_epoch_ * lanes_;
-    const std::int64_t to = std::min(static_cast<std::int64_t>(units_.size()), from + lanes_);
-    for (std::int64_t unit = from; unit < to; ++unit) {
-      prepare(step, unit, works_[w]);
-      score(works_[w], losses[w]);
-      move(works_[w], 0, options_.steps);
-      poll_interrupt();
-    }
-  });
-  WordLoss total;
-  for (const WordLoss& loss : losses) total += loss;
-  return total;
-}
-
-// Lane l goes through its own part of the corpus. Sums are of one lane, but slices of them belong
-// to the threads: all lines of a row are computed for the scores, and again for the move.
-WordLoss SentenceTrainer::run_ordered(std::int64_t begin, std::int64_t end, int n_jobs) {
-  const int threads = std::min(resolve_jobs(n_jobs), options_.steps);
-  works_.resize(static_cast<std::size_t>(lanes_));
-  std::vector<WordLoss> losses(works_.size());
-  WordLoss total;
-  const auto prepare_lane = [&](std::int64_t step, std::int64_t lane) {
-    const auto l = static_cast<std::size_t>(lane);
-    const std::int64_t unit = lane * steps_an_epoch_ + step % steps_an_epoch_;
-    losses[l] = WordLoss{};
-    works_[l].unit = nullptr;
-    if (unit >= static_cast<std::int64_t>(units_.size())) return;
-    prepare(step, unit, works_[l]);
-    score(works_[l], losses[l]);
+PieceWork SentenceTrainer::pieces() {
+  const auto gradients = [this](const Piece& piece) {
+    prepare(piece, works_[piece.at]);
+    return score(piece, works_[piece.at]);
   };
-  const auto move_part = [&](std::int64_t, int part) {
-    if (part == 0) {
-      for (const WordLoss& loss : losses) total += loss;
-    }
-    const auto cut = [&](int at) { return at * options_.steps / threads; };
-    for (Work& work : works_) {
-      if (work.unit != nullptr) move(work, cut(part), cut(part + 1));
-    }
+  return {
+      options_.steps,
+      [this](std::size_t n) { works_.resize(std::max(works_.size(), n)); },
+      [this, gradients](const Piece& piece) {
+        const WordLoss loss = gradients(piece);
+        move(works_[piece.at], 0, options_.steps);
+        return loss;
+      },
+      gradients,
+      [this](std::size_t at, int first, int last) { move(works_[at], first, last); },
   };
-  run_ordered_steps({begin, end, lanes_, threads, prepare_lane, move_part});
-  return total;
 }
 
 WordLoss SentenceTrainer::run(std::int64_t begin, std::int64_t end, int n_jobs) {
-  return options_.deterministic ? run_ordered(begin, end, n_jobs) : run_free(begin, end, n_jobs);
+  return lanes_.run(begin, end, n_jobs, pieces());
 }
+
+WordLoss SentenceTrainer::evaluate(int n_jobs) { return lanes_.evaluate(n_jobs, pieces()); }
 
 }  // namespace vl

@@ -7,21 +7,12 @@
 #include <span>
 #include <vector>
 
-#include "learn/word_plan.h"
-#include "learn/word_trainer.h"
+#include "learn/text_parts.h"
 
 namespace vl {
 
-struct SentenceOptions {
+struct SentenceOptions : TextTraining {
   int steps = 7;  // cache lines of a row
-  int negative = 5;
-  bool deterministic = true;
-  double sample = 1e-4;
-  double noise_exponent = 0.5;
-  double alpha = 0.2;
-  double min_alpha = 1e-4;
-  std::int64_t epochs = 5;
-  std::uint64_t seed = 0;
 };
 
 class SentenceTrainer {
@@ -33,27 +24,21 @@ class SentenceTrainer {
                   const SentenceOptions& options);
   ~SentenceTrainer();
 
-  std::int64_t n_steps() const { return steps_an_epoch_ * options_.epochs; }
-  // As WordTrainer::run.
+  std::int64_t n_steps() const { return lanes_.n_steps(); }
+  // As in WordTrainer.
   WordLoss run(std::int64_t begin, std::int64_t end, int n_jobs);
+  WordLoss evaluate(int n_jobs);
 
  private:
   struct Work;
-  // Words of one text that are told together, from the rows as they are.
-  struct Unit {
-    std::int32_t text;
-    std::int64_t begin, end;
-  };
-  void prepare(std::int64_t step, std::int64_t unit, Work& work) const;
-  void list_rows(const Unit& unit, Work& work) const;
+  void prepare(const Piece& piece, Work& work) const;
+  void list_rows(const TextPart& unit, Work& work) const;
   template <class Use>
-  void rows_with(const Unit& unit, std::int64_t token, const Use& use) const;
+  void rows_with(const TextPart& unit, std::int64_t token, const Use& use) const;
   int hidden_of(Work& work, const WindowSpan& window, int first, int last, float* hidden) const;
-  void score(Work& work, WordLoss& loss) const;
+  WordLoss score(const Piece& piece, Work& work) const;
   void move(Work& work, int first, int last) const;
-  double rate_of(std::int64_t step) const;
-  WordLoss run_free(std::int64_t begin, std::int64_t end, int n_jobs);
-  WordLoss run_ordered(std::int64_t begin, std::int64_t end, int n_jobs);
+  PieceWork pieces();
 
   SentenceOptions options_;
   WordPlanner planner_;
@@ -61,9 +46,8 @@ class SentenceTrainer {
   int n_orders_;
   float* in_;
   float* out_;
-  std::vector<Unit> units_;
-  std::int64_t lanes_;
-  std::int64_t steps_an_epoch_;
+  std::vector<TextPart> units_;
+  Lanes lanes_;
   std::size_t stride_;
   std::vector<Work> works_;
 };

@@ -15,13 +15,11 @@
 
 #include "base/aligned.h"
 #include "base/threads.h"
-#include "learn/ordered_steps.h"
 #include "simd/window.h"
 
 namespace vl {
 namespace {
 
-constexpr std::int64_t kLossEvery = 8;  // pieces
 // Windows whose rows are fetched ahead; those of a text alone are soon done.
 constexpr std::size_t kAhead = 2;
 constexpr std::size_t kAheadAlone = 4;
@@ -59,6 +57,19 @@ WindowRules rules_of(const WordOptions& options, const WordBags& bags, std::size
   return rules;
 }
 
+LaneRules lane_rules(const WordOptions& options, const WordBags& bags) {
+  LaneRules rules;
+  rules.deterministic = options.deterministic;
+  rules.free_pieces = kFreeUnits;
+  rules.lanes = bags.offsets.empty() ? kLanes : kLanes / kBagPieces;
+  rules.words_a_lane = kWordsALane;
+  rules.pieces_a_lane = kUnitsALane;
+  rules.epochs = options.epochs;
+  rules.alpha = options.alpha;
+  rules.min_alpha = options.min_alpha;
+  return rules;
+}
+
 }  // namespace
 
 // One piece while it is worked on.
@@ -87,28 +98,14 @@ WordTrainer::WordTrainer(std::span<const std::int32_t> tokens, std::span<const s
       out_(out),
       texts_(texts),
       ahead_(options.text == TextInput::kAlone ? kAheadAlone : kAhead),
-      lanes_(kFreeUnits),
-      stride_(static_cast<std::size_t>(options.steps) * kRowStep) {
-  const std::int64_t units = planner_.n_units();
-  if (options.deterministic) {
-    // Few words meet themselves in every window: their gradients must not be stale.
-    const std::int64_t most = std::min(planner_.n_words() / kWordsALane, units / kUnitsALane);
-    lanes_ = std::clamp<std::int64_t>(most, 1, bags.offsets.empty() ? kLanes : kLanes / kBagPieces);
-  }
-  steps_an_epoch_ = (units + lanes_ - 1) / lanes_;
-}
+      lanes_(planner_.n_units(), planner_.n_words(), lane_rules(options, bags)),
+      stride_(static_cast<std::size_t>(options.steps) * kRowStep) {}
 
 WordTrainer::~WordTrainer() = default;
 
-double WordTrainer::rate_of(std::int64_t step) const {
-  const double done = static_cast<double>(step) / static_cast<double>(n_steps());
-  return std::max(options_.min_alpha,
-                  options_.alpha - (options_.alpha - options_.min_alpha) * done);
-}
-
-void WordTrainer::plan(std::int64_t step, std::int64_t unit, Work& work) const {
-  planner_.plan(step / steps_an_epoch_, unit, work.plan);
-  work.rate = static_cast<float>(rate_of(step));
+void WordTrainer::plan(const Piece& piece, Work& work) const {
+  planner_.plan(lanes_.epoch_of(piece.step), piece.number, work.plan);
+  work.rate = lanes_.rate_of(piece.step);
   point(work);
 }
 
@@ -306,96 +303,60 @@ void WordTrainer::add_loss(const Work& work, const WindowSpan& window, WordLoss&
   }
 }
 
-WordLoss WordTrainer::train_free(std::int64_t step, std::int64_t unit, Work& work) const {
+WordLoss WordTrainer::train(const Piece& piece, Work& work) const {
   WordLoss loss;
-  plan(step, unit, work);
+  plan(piece, work);
   gather(work, 0, options_.steps);
   for (std::size_t w = 0; w < ahead_; ++w) prefetch(work, w);
   for (std::size_t w = 0; w < work.plan.windows.size(); ++w) {
     prefetch(work, w + ahead_);
     const WindowSpan& window = work.plan.windows[w];
     score(work, window);
-    if (unit % kLossEvery == 0) add_loss(work, window, loss);
+    if (piece.told) add_loss(work, window, loss);
     update(work, window, 0, options_.steps, work.hidden.data(), false);
   }
   scatter(work, 0, options_.steps);
   return loss;
 }
 
-WordLoss WordTrainer::run_free(std::int64_t begin, std::int64_t end, int n_jobs) {
-  const int threads = resolve_jobs(n_jobs);
-  works_.resize(std::max(works_.size(), static_cast<std::size_t>(threads)));
-  std::vector<WordLoss> losses(static_cast<std::size_t>(threads));
-  parallel_for(end - begin, threads, [&](std::int64_t task, int worker) {
-    const std::int64_t step = begin + task;
-    const std::int64_t from = step % steps_an_epoch_ * lanes_;
-    const std::int64_t to = std::min(planner_.n_units(), from + lanes_);
-    for (std::int64_t unit = from; unit < to; ++unit) {
-      losses[static_cast<std::size_t>(worker)] +=
-          train_free(step, unit, works_[static_cast<std::size_t>(worker)]);
-      poll_interrupt();
-    }
-  });
-  WordLoss total;
-  for (const WordLoss& loss : losses) total += loss;
-  return total;
-}
-
-// Moves the cache lines [first, last) of every row that a batch names.
-void WordTrainer::run_slice(std::span<Work> batch, int first, int last) const {
-  thread_local AlignedBuffer<float> hidden;
-  if (hidden.size() < 2 * stride_) hidden = AlignedBuffer<float>(2 * stride_);
-  for (Work& work : batch) {
-    gather(work, first, last);
-    for (const WindowSpan& window : work.plan.windows) {
-      update(work, window, first, last, hidden.data(), true);
-    }
-    scatter(work, first, last);
-  }
-}
-
-// The gradients of one piece. Lane l goes through its own part of the corpus.
-WordLoss WordTrainer::prepare(std::int64_t step, std::int64_t lane, Work& work) const {
+WordLoss WordTrainer::prepare(const Piece& piece, Work& work) const {
   WordLoss loss;
-  const std::int64_t unit = lane * steps_an_epoch_ + step % steps_an_epoch_;
-  if (unit >= planner_.n_units()) {
-    work.plan = WordPlan{};
-    return loss;
-  }
-  plan(step, unit, work);
+  plan(piece, work);
   gather(work, 0, options_.steps);
   for (std::size_t w = 0; w < ahead_; ++w) prefetch(work, w);
   for (std::size_t w = 0; w < work.plan.windows.size(); ++w) {
     prefetch(work, w + ahead_);
     score(work, work.plan.windows[w]);
-    if ((step + lane) % kLossEvery == 0) add_loss(work, work.plan.windows[w], loss);
+    if (piece.told) add_loss(work, work.plan.windows[w], loss);
   }
   return loss;
 }
 
-WordLoss WordTrainer::run_ordered(std::int64_t begin, std::int64_t end, int n_jobs) {
-  const int threads = std::min(resolve_jobs(n_jobs), options_.steps);
-  works_.resize(static_cast<std::size_t>(lanes_));
-  std::vector<WordLoss> losses(works_.size());
-  WordLoss total;
-  const auto prepare_lane = [&](std::int64_t step, std::int64_t lane) {
-    const auto l = static_cast<std::size_t>(lane);
-    losses[l] = prepare(step, lane, works_[l]);
+void WordTrainer::move(Work& work, int first, int last) const {
+  thread_local AlignedBuffer<float> hidden;
+  if (hidden.size() < 2 * stride_) hidden = AlignedBuffer<float>(2 * stride_);
+  gather(work, first, last);
+  for (const WindowSpan& window : work.plan.windows) {
+    update(work, window, first, last, hidden.data(), true);
+  }
+  scatter(work, first, last);
+}
+
+PieceWork WordTrainer::pieces() {
+  return {
+      options_.steps,
+      [this](std::size_t n) { works_.resize(std::max(works_.size(), n)); },
+      [this](const Piece& piece) { return train(piece, works_[piece.at]); },
+      [this](const Piece& piece) { return prepare(piece, works_[piece.at]); },
+      [this](std::size_t at, int first, int last) { move(works_[at], first, last); },
   };
-  const auto move = [&](std::int64_t, int part) {
-    if (part == 0) {
-      for (const WordLoss& loss : losses) total += loss;
-    }
-    const auto cut = [&](int at) { return at * options_.steps / threads; };
-    run_slice(works_, cut(part), cut(part + 1));
-  };
-  run_ordered_steps({begin, end, lanes_, threads, prepare_lane, move});
-  return total;
 }
 
 WordLoss WordTrainer::run(std::int64_t begin, std::int64_t end, int n_jobs) {
-  return options_.deterministic ? run_ordered(begin, end, n_jobs) : run_free(begin, end, n_jobs);
+  return lanes_.run(begin, end, n_jobs, pieces());
 }
+
+WordLoss WordTrainer::evaluate(int n_jobs) { return lanes_.evaluate(n_jobs, pieces()); }
 
 void WordTrainer::infer_text(std::int64_t text, Work& work) const {
   const WindowKernels& kernels = window_kernels();

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "learn/lanes.h"
 #include "learn/word_plan.h"
 
 namespace vl {
@@ -19,9 +20,7 @@ struct WordOptions {
   bool tree = false;
   bool cbow = false;
   bool cbow_mean = true;
-  // Same bits at any number of threads. Otherwise threads write into each other's rows without
-  // locks (Recht, Re, Wright, Niu, "Hogwild!", NIPS 2011).
-  bool deterministic = true;
+  bool deterministic = true;  // see Lanes
   double sample = 1e-4;
   double noise_exponent = 0.75;
   double alpha = 0.025;
@@ -42,17 +41,6 @@ struct WordBags {
   std::span<const std::int32_t> rows;
 };
 
-struct WordLoss {
-  double sum = 0.0;  // of -log sigmoid(+-x) over the pairs of the pieces that are sampled for it
-  std::int64_t pairs = 0;
-
-  WordLoss& operator+=(const WordLoss& other) {
-    sum += other.sum;
-    pairs += other.pairs;
-    return *this;
-  }
-};
-
 class WordTrainer {
  public:
   // `in`, `out` and `texts` are matrices of `steps` * 16 float32 a row, aligned to 64 bytes,
@@ -64,10 +52,12 @@ class WordTrainer {
   ~WordTrainer();
 
   // Steps of the training, over all epochs: in the ordered mode one batch of pieces each.
-  std::int64_t n_steps() const { return steps_an_epoch_ * options_.epochs; }
+  std::int64_t n_steps() const { return lanes_.n_steps(); }
   // Trains the steps [begin, end). In the ordered mode any cut gives the same rows. For one caller
   // at a time.
   WordLoss run(std::int64_t begin, std::int64_t end, int n_jobs);
+  // The loss of the rows as they are, see Lanes::evaluate.
+  WordLoss evaluate(int n_jobs);
 
   std::int64_t n_texts() const { return planner_.n_texts(); }
   // Trains the rows of the texts [begin, end) through all epochs and leaves the words alone. A
@@ -76,7 +66,8 @@ class WordTrainer {
 
  private:
   struct Work;
-  void plan(std::int64_t step, std::int64_t unit, Work& work) const;
+  PieceWork pieces();
+  void plan(const Piece& piece, Work& work) const;
   void prefetch_bag(std::int32_t word, int first, int last) const;
   void point(Work& work) const;
   void gather(Work& work, int first, int last) const;
@@ -90,13 +81,10 @@ class WordTrainer {
   void prefetch(const Work& work, std::size_t window) const;
   void hidden_of(const Work& work, const WindowSpan& window, int first, int last,
                  float* hidden) const;
-  double rate_of(std::int64_t step) const;
   void add_loss(const Work& work, const WindowSpan& window, WordLoss& loss) const;
-  WordLoss run_free(std::int64_t begin, std::int64_t end, int n_jobs);
-  WordLoss run_ordered(std::int64_t begin, std::int64_t end, int n_jobs);
-  WordLoss train_free(std::int64_t step, std::int64_t unit, Work& work) const;
-  WordLoss prepare(std::int64_t step, std::int64_t lane, Work& work) const;
-  void run_slice(std::span<Work> batch, int first, int last) const;
+  WordLoss train(const Piece& piece, Work& work) const;
+  WordLoss prepare(const Piece& piece, Work& work) const;
+  void move(Work& work, int first, int last) const;
 
   WordOptions options_;
   WordPlanner planner_;
@@ -105,8 +93,7 @@ class WordTrainer {
   float* out_;
   float* texts_;
   std::size_t ahead_;
-  std::int64_t lanes_;  // pieces of a step
-  std::int64_t steps_an_epoch_;
+  Lanes lanes_;
   std::size_t stride_;
   std::vector<Work> works_;  // of the lanes, or of the threads
 };

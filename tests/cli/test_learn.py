@@ -72,3 +72,20 @@ def test_wrong_usage_and_wrong_corpora(corpus: str, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "byte 0" in json.loads(result.stdout)["error"]["message"]
     assert not (tmp_path / "w.vl").exists()
+
+
+def test_training_stops_early_and_goes_on_with_more_text(corpus: str, tmp_path: Path) -> None:
+    path = tmp_path / "words.vl"
+    given = ["--out", str(path), "--seed", "1", "--json"]
+    stop = ["--held-out", "0.1", "--patience", "1", "--epochs", "40", "--dim", "4"]
+    result = words(corpus, *given, *stop)
+    assert result.exit_code == 0, result.output
+    losses = json.loads(result.stdout)["held_out_losses"]
+    assert 1 < len(losses) < 40
+    (tmp_path / "more.txt").write_text("ship and tide\n" * 50)
+    result = words(str(tmp_path / "more.txt"), *given, "--onto", str(path), "--epochs", "2")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["losses"]) == 2
+    assert set(vl.open(path).ids_) >= {"ship", "court", "tide"}
+    plain = ["--method", "pmi-svd", "--patience", "2"]
+    assert words(corpus, "--out", str(path), *plain).exit_code == 2

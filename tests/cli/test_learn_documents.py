@@ -66,6 +66,14 @@ def test_checkpoint_is_gone_on_from(corpus: str, tmp_path: Path) -> None:
     assert "random_state" in other.output
 
 
+def test_texts_held_out_stop_a_training(corpus: str, tmp_path: Path) -> None:
+    given = [corpus, "--out", str(tmp_path / "t.vl"), "--dim", "4", "--held-out", "0.2", "--json"]
+    result = documents(*given, "--method", "dbow", "--epochs", "30")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert 1 < len(found["held_out_losses"]) == len(found["losses"]) < 30
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

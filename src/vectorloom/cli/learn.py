@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vectorloom.cli.learn_documents import documents
+from vectorloom.cli.learn_documents import documents, early_stop
 from vectorloom.cli.learn_topics import topics
 from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, bullet, job
 from vectorloom.readable import format_bytes
@@ -72,6 +72,22 @@ def words(
         Path | None, typer.Option(metavar="FILE", help="Keep the state of the training there.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
+    held_out: Annotated[
+        float | None,
+        typer.Option(help="Share of the text kept to measure with after each epoch.", min=0.0),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many epochs that do not lower the (held-out) loss.", min=1
+        ),
+    ] = None,
+    onto: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Train this learner (.vl) further, with its own settings."
+        ),
+    ] = None,
     similar: Annotated[
         list[str] | None, typer.Option(metavar="WORD", help="Print the words nearest to WORD.")
     ] = None,
@@ -102,11 +118,14 @@ def words(
         given = {"vector_size": dim, "window": window, "min_count": min_count, "n_jobs": jobs}
         if epochs is not None:
             given["epochs"] = epochs
-        model = _learner(method, given, seed)
+        model = _learner(method, given, seed) if onto is None else _known(onto, jobs)
         began = time.perf_counter()
-        encoded = found.encode(min_count=min_count)
+        encoded = found.encode(min_count=min_count if onto is None else 1)
         read = time.perf_counter() - began
-        _fit(model, encoded, checkpoint, resume)
+        options: dict[str, Any] = {} if onto is None or epochs is None else {"epochs": epochs}
+        options |= {"checkpoint": checkpoint, "resume": resume}
+        options["early_stop"] = early_stop(held_out, patience)
+        _fit(model, encoded, options, onto is not None)
         _write(model, out_file)
         _answer(out, model, out_file, (read, time.perf_counter() - began - read), similar)
 
@@ -126,15 +145,26 @@ def _learner(method: str, given: dict[str, Any], seed: int | None) -> WordLearne
     return kind(**fixed, **given)
 
 
-def _fit(model: Any, encoded: EncodedCorpus, checkpoint: Path | None, resume: bool) -> None:
+def _known(path: Path, jobs: int | None) -> Any:
+    from vectorloom.io.container import open_any
+
+    model = open_any(path)
+    if not hasattr(model, "partial_fit"):
+        raise typer.BadParameter(f"--onto: {type(model).__name__} cannot be trained further.")
+    return model.set_params(n_jobs=jobs)
+
+
+def _fit(model: Any, encoded: EncodedCorpus, options: dict[str, Any], further: bool) -> None:
     if not hasattr(model, "negative"):
-        if checkpoint is not None or resume:
-            raise typer.BadParameter("checkpoints are for skipgram, cbow and fasttext.")
+        if any(value not in (None, False) for value in options.values()):
+            raise typer.BadParameter(
+                "checkpoints and early stop are for skipgram, cbow and fasttext."
+            )
         model.fit(encoded)
         return
-    if resume and checkpoint is None:
+    if options["resume"] and options["checkpoint"] is None:
         raise typer.BadParameter("--resume needs --checkpoint FILE.")
-    model.fit(encoded, checkpoint=checkpoint, resume=resume)
+    (model.partial_fit if further else model.fit)(encoded, **options)
 
 
 def _write(model: WordLearner, path: Path) -> None:
@@ -152,6 +182,7 @@ def _answer(
     similar: list[str] | None,
 ) -> None:
     losses = getattr(model, "losses_", None)
+    held_out = list(getattr(model, "held_out_losses_", None) or [])
     near = {
         word: [[other, round(score, 4)] for other, score in model.most_similar(word)]
         for word in similar or ()
@@ -166,6 +197,7 @@ def _answer(
         "read_s": round(seconds[0], 3),
         "learn_s": round(seconds[1], 3),
         "losses": losses,
+        "held_out_losses": held_out,
         "similar": near,
     }
     if out.as_json:
@@ -178,6 +210,8 @@ def _answer(
     ]
     if losses:
         lines.append("loss of the epochs: " + ", ".join(f"{loss:.4f}" for loss in losses))
+    if held_out:
+        lines.append("held-out loss: " + ", ".join(f"{loss:.4f}" for loss in held_out))
     for word, found in near.items():
         lines.append(f"near {word}: " + ", ".join(str(other) for other, _ in found))
     out.show(*(bullet("·", "cyan", line) for line in lines))

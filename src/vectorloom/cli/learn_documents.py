@@ -60,7 +60,7 @@ def documents(
     ] = None,
     held_out: Annotated[
         float | None,
-        typer.Option(help="Share of the texts kept to measure with (dual-encoder).", min=0.0),
+        typer.Option(help="Share of the texts kept to measure with after each epoch.", min=0.0),
     ] = None,
     patience: Annotated[
         int | None,
@@ -88,15 +88,39 @@ def documents(
     numbers, from 0.
     """
     with job(as_json=as_json, debug=debug) as out:
-        given = {"dim": dim, "epochs": epochs, "held_out": held_out, "patience": patience}
-        model = _model(method, given | {"seed": seed, "jobs": jobs})
-        options = _options(model, method, checkpoint, resume)
+        given = {"dim": dim, "epochs": epochs, "seed": seed, "jobs": jobs}
+        stop = {"held_out": held_out, "patience": patience}
+        if _takes(METHODS[method][0] if method in METHODS else "", "early_stop"):
+            model = _model(method, given)
+            options = _options(model, method, checkpoint, resume)
+            options["early_stop"] = early_stop(held_out, patience)
+        else:
+            model = _model(method, given | stop)
+            options = _options(model, method, checkpoint, resume)
         texts = texts_of(corpus, field, "skip" if skip_broken else "strict")
         began = time.perf_counter()
         model.fit(texts, **options)
         seconds = time.perf_counter() - began
         _write(model, out_file)
         _answer(out, model, out_file, seconds, _near(model, texts, search or ()))
+
+
+def early_stop(held_out: float | None, patience: int | None) -> Any:
+    """Return what `fit` is to be told about an end before the last epoch, or None."""
+    from vectorloom.learn import EarlyStop
+
+    if held_out is None and patience is None:
+        return None
+    return EarlyStop(patience=patience or 1, validation_share=held_out or 0.0)
+
+
+def _takes(name: str, option: str) -> bool:
+    """Whether `fit` of the learner of this name has an option."""
+    import inspect
+
+    from vectorloom import learn
+
+    return bool(name) and option in inspect.signature(getattr(learn, name).fit).parameters
 
 
 def _model(method: str, given: dict[str, Any]) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.documents.text_classifier import TextClassifier
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
+    from vectorloom.learn.steps import EarlyStop
     from vectorloom.learn.topics.lda2vec import Lda2Vec
     from vectorloom.learn.topics.top2vec import Top2Vec
     from vectorloom.learn.words.bit_cipher import BitCipher
@@ -44,6 +45,7 @@ _LAZY = {
     "ByteSteady": "vectorloom.learn.documents.byte_steady",
     "Corpus": "vectorloom.learn.corpus",
     "DualEncoder": "vectorloom.learn.documents.dual_encoder",
+    "EarlyStop": "vectorloom.learn.steps",
     "encode": "vectorloom.learn.encode",
     "EncodedCorpus": "vectorloom.learn.corpus",
     "EntityVectors": "vectorloom.learn.words.entity_vectors",
@@ -100,6 +102,7 @@ __all__ = [
     "ByteSteady",
     "Corpus",
     "DualEncoder",
+    "EarlyStop",
     "EncodedCorpus",
     "EntityVectors",
     "FastText",

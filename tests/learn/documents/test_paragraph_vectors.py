@@ -125,11 +125,11 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(texts, tmp_path, monke
                 raise KeyboardInterrupt
             return found
 
-    from vectorloom.learn.words import windows
+    from vectorloom.learn.documents import trained
 
-    make = windows.core_trainer
+    make = trained.core_trainer
     with monkeypatch.context() as patch:
-        patch.setattr(windows, "core_trainer", lambda *a, **k: Stops(make(*a, **k)))
+        patch.setattr(trained, "core_trainer", lambda *a, **k: Stops(make(*a, **k)))
         stopped = ParagraphVectors(16, **settings)
         with pytest.raises(KeyboardInterrupt):
             stopped.fit(texts[0], checkpoint=path)

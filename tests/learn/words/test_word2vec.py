@@ -9,7 +9,7 @@ import pytest
 import vectorloom as vl
 from vectorloom.errors import FormatError, NotFittedError, ParameterError
 from vectorloom.learn import Corpus, KeyedVectors, Word2Vec
-from vectorloom.learn.words import windows
+from vectorloom.learn.steps import Steps
 
 TOPICS = [[f"{topic}{i}" for i in range(12)] for topic in ("sea", "sky", "war", "law")]
 
@@ -74,7 +74,7 @@ def test_a_resumed_training_ends_at_the_same_bits(corpus, tmp_path, monkeypatch)
     settings = {"vector_size": 16, "epochs": 3, "random_state": 7}
     whole = Word2Vec(**settings).fit(corpus)
     path = tmp_path / "training.vl"
-    save, calls = windows.WindowTraining._save, []
+    save, calls = Steps._save, []
 
     def stop_at_second(self, target):
         save(self, target)
@@ -82,7 +82,7 @@ def test_a_resumed_training_ends_at_the_same_bits(corpus, tmp_path, monkeypatch)
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(windows.WindowTraining, "_save", stop_at_second)
+    monkeypatch.setattr(Steps, "_save", stop_at_second)
     cut = Word2Vec(**settings)
     with pytest.raises(KeyboardInterrupt):
         cut.fit(corpus, checkpoint=path, checkpoint_every=1e-9)
@@ -97,7 +97,7 @@ def test_a_resumed_training_ends_at_the_same_bits(corpus, tmp_path, monkeypatch)
     with pytest.raises(ParameterError, match="tokens"):
         Word2Vec(**settings).fit([["a", "b"]] * 99, checkpoint=path, resume=True)
     whole.save(path)
-    with pytest.raises(FormatError, match="not a checkpoint"):
+    with pytest.raises(FormatError, match="not the state"):
         Word2Vec(**settings).fit(corpus, checkpoint=path, resume=True)
 
 

@@ -21,8 +21,8 @@ from vectorloom.io.container import Container, write_container
 from vectorloom.io.strings import pack_strings, unpack_strings
 from vectorloom.learn.documents.ngrams import NgramTable, Tokens, check_buckets, encode_texts
 from vectorloom.learn.documents.row_codes import RowCodes, covering_rows
-from vectorloom.learn.documents.steps import Checkpoint, Steps, held_out_split
 from vectorloom.learn.documents.stored import plain_params, stored_buckets
+from vectorloom.learn.steps import Checkpoint, Steps, held_out_split
 
 
 class BagClassifier(Estimator):

@@ -11,7 +11,6 @@ mean of its x; both parts are scaled to the same length.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,10 +22,10 @@ from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count, check_jobs
 from vectorloom.io.container import Container
 from vectorloom.learn.documents.encoding import EncodedTexts, text_starts
-from vectorloom.learn.documents.learner import DocumentLearner
+from vectorloom.learn.documents.trained import TrainedLearner, core_options
 from vectorloom.learn.texts import unit_rows
 from vectorloom.learn.words.learner import check_learner
-from vectorloom.learn.words.windows import Rows, WindowTraining, check_rates, seed_of, train
+from vectorloom.learn.words.windows import Rows, check_rates
 from vectorloom.progress import progress
 
 _LINE = 16  # rows are padded to whole cache lines
@@ -49,7 +48,7 @@ class Products:
     init_std: float
 
 
-class CMOW(DocumentLearner):
+class CMOW(TrainedLearner):
     """Learn words as matrices, whose products tell "dog bites man" from "man bites dog".
 
     Use it for short texts where the order of words matters: questions about grammar, negation, who
@@ -93,6 +92,8 @@ class CMOW(DocumentLearner):
         Mean of the products of the training texts.
     losses_ : list of float
         Of each epoch: the mean of L over the words of a sample, measured as they were trained.
+    held_out_losses_ : list of float
+        As in `ParagraphVectors`, but of whole texts.
     n_tokens_ : int
 
     Raises
@@ -161,21 +162,6 @@ class CMOW(DocumentLearner):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        texts: Any,
-        ids: Any = None,
-        y: Any = None,
-        *,
-        checkpoint: str | os.PathLike[str] | None = None,
-        resume: bool = False,
-        checkpoint_every: float = 300.0,
-    ) -> CMOW:
-        """Learn from `texts`; parameters as in `ParagraphVectors.fit`."""
-        self._schedule = (checkpoint, resume, checkpoint_every)
-        super().fit(texts, ids)
-        return self
-
     def _check(self) -> None:
         params = self.get_params()
         check_count("vector_size", params.pop("vector_size"), at_least=0)
@@ -219,25 +205,24 @@ class CMOW(DocumentLearner):
         lines = rows[:, self._mean_width :].reshape(len(rows), self.matrix_size, -1)
         return lines[:, :, : self.matrix_size]
 
-    def _first_rows(self, n: int, seed: int) -> NDArray[np.float32]:
+    def _first_rows(self, encoded: EncodedTexts, seed: int) -> Rows:
         rng = np.random.default_rng(seed)
+        n = len(encoded.words)
         rows = self._empty_rows(n)
         half = 0.5 / max(self.vector_size, 1)
         self._means(rows)[:] = rng.uniform(-half, half, size=(n, self.vector_size))
         shape = (n, self.matrix_size, self.matrix_size)
         noise = rng.standard_normal(shape, dtype=np.float32)
         self._products(rows)[:] = np.eye(self.matrix_size) + np.float32(self.init_std) * noise
-        return rows
+        return Rows(rows, self._empty_rows(n))
 
     def _trainer(
         self,
         tokens: NDArray[np.int32],
         counts: NDArray[np.int64],
         rows: Rows,
-        settings: Products,
-        *,
-        deterministic: bool,
-        seed: int,
+        settings: Any,
+        **how: Any,
     ) -> Any:
         return _core.MatrixTrainer(
             tokens,
@@ -247,40 +232,20 @@ class CMOW(DocumentLearner):
             mean_size=settings.mean_size,
             matrix_size=settings.matrix_size,
             window=settings.window,
-            negative=settings.negative,
-            deterministic=deterministic,
-            sample=float(settings.sample),
-            noise_exponent=float(settings.ns_exponent),
-            alpha=float(settings.alpha),
-            min_alpha=float(settings.min_alpha),
-            epochs=settings.epochs,
-            seed=seed,
+            **core_options(settings),
+            **how,
         )
 
-    def _learn(self, encoded: EncodedTexts) -> None:
-        if not np.any((encoded.tokens[1:] >= 0) & (encoded.tokens[:-1] >= 0)):
-            raise ParameterError(
-                "no text holds two words of the vocabulary: there is no context to learn from. "
-                "Lower min_count, or pass longer texts."
-            )
-        n = len(encoded.words)
-        rows = Rows(self._first_rows(n, seed_of(self.random_state)), self._empty_rows(n))
-        training = WindowTraining(
-            encoded, rows, self._settings(), self.random_state, self.n_jobs, self._trainer
-        )
-        try:
-            train(training, *self._schedule)
-        finally:
-            self.losses_ = training.losses
-            self._take_rows(rows.inputs)
-            found = self._encoded(encoded.tokens, encoded.n_texts)
-            products = self._products(found).reshape(encoded.n_texts, -1)
-            known = np.diff(text_starts(encoded.tokens)) > 0
-            center = products[known].mean(axis=0, dtype=np.float64)
-            self.center_ = center.astype(np.float32)
-            self.vectors_ = self._joined(found, known)
+    def _take_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
+        self._show_rows(rows.inputs)
+        found = self._encoded(encoded.tokens, encoded.n_texts)
+        products = self._products(found).reshape(encoded.n_texts, -1)
+        known = np.diff(text_starts(encoded.tokens)) > 0
+        center = products[known].mean(axis=0, dtype=np.float64)
+        self.center_ = center.astype(np.float32)
+        self.vectors_ = self._joined(found, known)
 
-    def _take_rows(self, rows: NDArray[np.float32]) -> None:
+    def _show_rows(self, rows: NDArray[np.float32]) -> None:
         self._inputs = rows
         self.word_vectors_ = self._means(rows)
         self.matrices_ = self._products(rows)
@@ -311,8 +276,7 @@ class CMOW(DocumentLearner):
         return self._joined(self._encoded(tokens, n_texts), known)
 
     def _extra_arrays(self) -> dict[str, NDArray[Any]]:
-        return {
-            "losses": np.asarray(self.losses_),
+        return super()._extra_arrays() | {
             "word_vectors": np.ascontiguousarray(self.word_vectors_),
             "matrices": np.ascontiguousarray(self.matrices_),
             "center": self.center_,
@@ -320,12 +284,12 @@ class CMOW(DocumentLearner):
 
     def _take_extra(self, container: Container) -> None:
         n, size = len(self.words_), self.matrix_size
-        self.losses_ = container.array("losses", "<f8", (None,)).tolist()
+        super()._take_extra(container)
         self.center_ = container.array("center", "<f4", (size**2,))
         rows = self._empty_rows(n)
         self._means(rows)[:] = container.array("word_vectors", "<f4", (n, self.vector_size))
         self._products(rows)[:] = container.array("matrices", "<f4", (n, size, size))
-        self._take_rows(rows)
+        self._show_rows(rows)
 
 
 def load_container(container: Container) -> CMOW:

@@ -25,7 +25,6 @@ from vectorloom.estimator import check_count, check_jobs
 from vectorloom.io.container import Container, write_container
 from vectorloom.learn.documents.ngrams import NgramTable, Tokens, check_buckets, encode_texts
 from vectorloom.learn.documents.pairs import as_pairs
-from vectorloom.learn.documents.steps import Checkpoint, Steps, held_out_split
 from vectorloom.learn.documents.stored import (
     id_arrays,
     plain_params,
@@ -34,6 +33,7 @@ from vectorloom.learn.documents.stored import (
     table_arrays,
 )
 from vectorloom.learn.documents.word_ngrams import WordCutter
+from vectorloom.learn.steps import Checkpoint, Steps, held_out_split
 from vectorloom.select.neighbours import nearest_rows
 from vectorloom.vectors import as_ids
 

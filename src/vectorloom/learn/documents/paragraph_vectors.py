@@ -11,7 +11,6 @@ stay as they are and d alone is descended.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +22,8 @@ from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_choice, check_jobs
 from vectorloom.io.container import Container
 from vectorloom.learn.documents.encoding import EncodedTexts, text_starts
-from vectorloom.learn.documents.learner import DocumentLearner, check_texts
+from vectorloom.learn.documents.learner import check_texts
+from vectorloom.learn.documents.trained import TrainedLearner
 from vectorloom.learn.texts import unit_rows
 from vectorloom.learn.words.learner import check_learner
 from vectorloom.learn.words.windows import (
@@ -31,18 +31,15 @@ from vectorloom.learn.words.windows import (
     TEXTS_BESIDE,
     Rows,
     Windows,
-    WindowTraining,
     compact,
     core_trainer,
-    seed_of,
-    train,
 )
 from vectorloom.progress import progress
 
 _BLOCK = 512  # texts between two looks at the progress bar
 
 
-class ParagraphVectors(DocumentLearner):
+class ParagraphVectors(TrainedLearner):
     """Learn vectors of texts, and of words beside them, by predicting the words of each text.
 
     Use it for texts of some length from one's own field (articles, reports, tickets) that are to
@@ -94,6 +91,9 @@ class ParagraphVectors(DocumentLearner):
         The y of the words.
     losses_ : list of float
         Of each epoch: the mean of L over the pairs of a sample, measured as they were trained.
+    held_out_losses_ : list of float
+        Of each epoch, with `early_stop`: the loss of words of each text that were held out, or the
+        metric with its sign turned.
     seed_ : int
         What `transform` draws by.
     n_tokens_ : int
@@ -131,6 +131,7 @@ class ParagraphVectors(DocumentLearner):
     """
 
     _KIND = "learn.paragraph_vectors"
+    _HELD_IN_TEXTS = True
 
     def __init__(
         self,
@@ -169,41 +170,6 @@ class ParagraphVectors(DocumentLearner):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        texts: Any,
-        ids: Any = None,
-        y: Any = None,
-        *,
-        checkpoint: str | os.PathLike[str] | None = None,
-        resume: bool = False,
-        checkpoint_every: float = 300.0,
-    ) -> ParagraphVectors:
-        """Learn from `texts`; leaves their vectors in `vectors_`.
-
-        Parameters
-        ----------
-        texts : Corpus, iterable of str, or iterable of lists of str
-            Of a `Corpus` each line of a plain file, each record and each item is a text.
-        ids : array-like of shape (n,), optional
-            int64 or str, unique; 0, 1, … when omitted.
-        y : ignored
-            Pipelines pass it.
-        checkpoint : path-like, optional
-            File that the state of the training is written to, and again when it is interrupted.
-        resume : bool, default=False
-            Go on from `checkpoint`; other settings or other texts are refused.
-        checkpoint_every : float, default=300.0
-            Seconds.
-
-        Returns
-        -------
-        self
-        """
-        self._schedule = (checkpoint, resume, checkpoint_every)
-        super().fit(texts, ids)
-        return self
-
     def _check(self) -> None:
         check_learner(self.get_params())
         if self.infer_epochs is not None:
@@ -236,32 +202,29 @@ class ParagraphVectors(DocumentLearner):
             binary=bool(self.binary),
         )
 
-    def _learn(self, encoded: EncodedTexts) -> None:
-        n, dim = len(encoded.words), self.vector_size
-        settings = self._settings()
-        self.seed_ = seed_of(self.random_state)
-        scale = 0.5 / dim
-        rows = Rows(
-            _core.row_matrix(n if settings.text == TEXTS_BESIDE else 0, dim, scale, self.seed_),
-            _core.row_matrix(n, dim),
-            texts=_core.row_matrix(encoded.n_texts, dim, scale, self.seed_ + 1),
-        )
-        training = WindowTraining(encoded, rows, settings, self.random_state, self.n_jobs)
-        try:
-            train(training, *self._schedule)
-        finally:
-            self.losses_ = training.losses
-            self._take_rows(rows, encoded)
+    def _check_texts(self, encoded: EncodedTexts) -> None:
+        """Nothing to refuse: a text stands beside each of its words."""
 
-    def _take_rows(self, rows: Rows, encoded: EncodedTexts) -> None:
+    def _first_rows(self, encoded: EncodedTexts, seed: int) -> Rows:
+        n, dim = len(encoded.words), self.vector_size
+        self.seed_ = seed
+        scale = 0.5 / dim
+        has_words = self._settings().text == TEXTS_BESIDE
+        return Rows(
+            _core.row_matrix(n if has_words else 0, dim, scale, seed),
+            _core.row_matrix(n, dim),
+            texts=_core.row_matrix(encoded.n_texts, dim, scale, seed + 1),
+        )
+
+    def _take_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
         dim = self.vector_size
         self._padded = (rows.inputs, rows.outputs)
         self.word_vectors_ = rows.inputs[:, :dim] if len(rows.inputs) else None
         self.context_vectors_ = rows.outputs[:, :dim]
-        if rows.texts is not None:
-            # What has no word was never moved from where it began.
-            rows.texts[np.diff(text_starts(encoded.tokens)) == 0] = 0.0
-            self.vectors_ = self._result(rows.texts)
+        assert rows.texts is not None
+        # What has no word was never moved from where it began.
+        rows.texts[np.diff(text_starts(encoded.tokens)) == 0] = 0.0
+        self.vectors_ = self._result(rows.texts)
 
     def _result(self, texts: NDArray[np.float32]) -> NDArray[Any]:
         """Return unit vectors or packed codes of the rows of texts."""
@@ -293,10 +256,8 @@ class ParagraphVectors(DocumentLearner):
         return self._result(texts)
 
     def _extra_arrays(self) -> dict[str, NDArray[Any]]:
-        arrays = {
-            "losses": np.asarray(self.losses_),
-            "context_vectors": np.ascontiguousarray(self.context_vectors_),
-        }
+        arrays = super()._extra_arrays()
+        arrays["context_vectors"] = np.ascontiguousarray(self.context_vectors_)
         if self.word_vectors_ is not None:
             arrays["word_vectors"] = np.ascontiguousarray(self.word_vectors_)
         return arrays
@@ -307,7 +268,7 @@ class ParagraphVectors(DocumentLearner):
     def _take_extra(self, container: Container) -> None:
         shape = (len(self.words_), self.vector_size)
         self.seed_ = int(container.meta["seed"])
-        self.losses_ = container.array("losses", "<f8", (None,)).tolist()
+        super()._take_extra(container)
         padded = []
         for name in ("word_vectors", "context_vectors"):
             if name not in container.arrays:

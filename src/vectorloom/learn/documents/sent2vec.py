@@ -12,7 +12,6 @@ from count^0.5.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,18 +23,11 @@ from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count
 from vectorloom.io.container import Container
 from vectorloom.learn.documents.encoding import EncodedTexts, text_starts
-from vectorloom.learn.documents.learner import DocumentLearner
 from vectorloom.learn.documents.sums import text_sums
+from vectorloom.learn.documents.trained import TrainedLearner, core_options
 from vectorloom.learn.texts import unit_rows
 from vectorloom.learn.words.learner import check_learner
-from vectorloom.learn.words.windows import (
-    Rows,
-    WindowTraining,
-    check_rates,
-    compact,
-    seed_of,
-    train,
-)
+from vectorloom.learn.words.windows import Rows, check_rates, compact
 
 _MAX_BUCKETS = 1 << 31
 _MIX = np.uint64(116049371)  # fastText's, for n-grams of words
@@ -55,7 +47,7 @@ class Sentences:
     epochs: int
 
 
-class Sent2Vec(DocumentLearner):
+class Sent2Vec(TrainedLearner):
     """Learn vectors of words and word n-grams whose mean is the vector of a text.
 
     Use it for sentences and short texts when there is a corpus of a million words or more. With
@@ -99,6 +91,8 @@ class Sent2Vec(DocumentLearner):
         Rising; the length of the n-gram is in the number: ``(n - 2) * bucket + hash % bucket``.
     losses_ : list of float
         Of each epoch: the mean of L over the words of a sample, measured as they were trained.
+    held_out_losses_ : list of float
+        As in `ParagraphVectors`, but of whole texts.
     n_tokens_ : int
 
     Raises
@@ -164,21 +158,6 @@ class Sent2Vec(DocumentLearner):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(
-        self,
-        texts: Any,
-        ids: Any = None,
-        y: Any = None,
-        *,
-        checkpoint: str | os.PathLike[str] | None = None,
-        resume: bool = False,
-        checkpoint_every: float = 300.0,
-    ) -> Sent2Vec:
-        """Learn from `texts`; parameters as in `ParagraphVectors.fit`."""
-        self._schedule = (checkpoint, resume, checkpoint_every)
-        super().fit(texts, ids)
-        return self
-
     def _check(self) -> None:
         check_learner(self.get_params())
         check_count("negative", self.negative)
@@ -201,48 +180,38 @@ class Sent2Vec(DocumentLearner):
             epochs=self.epochs,
         )
 
-    def _learn(self, encoded: EncodedTexts) -> None:
-        if not np.any((encoded.tokens[1:] >= 0) & (encoded.tokens[:-1] >= 0)):
-            raise ParameterError(
-                "no text holds two words of the vocabulary: there is no context to learn from. "
-                "Lower min_count, or pass longer texts."
-            )
+    def _first_rows(self, encoded: EncodedTexts, seed: int) -> Rows:
         n, dim = len(encoded.words), self.vector_size
         buckets = self._buckets(encoded.tokens)
         found, counts = np.unique(buckets[buckets >= 0], return_counts=True)
         self.buckets_ = found[counts >= self.min_count]
-        seed = seed_of(self.random_state)
-        rows = Rows(
+        return Rows(
             _core.row_matrix(n + len(self.buckets_), dim, 1.0 / dim, seed),
             _core.row_matrix(n, dim),
         )
 
-        def make(tokens: Any, word_counts: Any, rows: Rows, settings: Any, **how: Any) -> Any:
-            return _core.SentenceTrainer(
-                tokens,
-                word_counts,
-                self._gram_rows(buckets).reshape(-1),
-                rows.inputs,
-                rows.outputs,
-                n_orders=self.n_grams - 1,
-                negative=self.negative,
-                sample=float(self.sample),
-                noise_exponent=float(self.ns_exponent),
-                alpha=float(self.alpha),
-                min_alpha=float(self.min_alpha),
-                epochs=self.epochs,
-                **how,
-            )
-
-        training = WindowTraining(
-            encoded, rows, self._settings(), self.random_state, self.n_jobs, make
+    def _trainer(
+        self,
+        tokens: NDArray[np.int32],
+        counts: NDArray[np.int64],
+        rows: Rows,
+        settings: Any,
+        **how: Any,
+    ) -> Any:
+        return _core.SentenceTrainer(
+            tokens,
+            counts,
+            self._gram_rows(self._buckets(tokens)).reshape(-1),
+            rows.inputs,
+            rows.outputs,
+            n_orders=self.n_grams - 1,
+            **core_options(settings),
+            **how,
         )
-        try:
-            train(training, *self._schedule)
-        finally:
-            self.losses_ = training.losses
-            self.row_vectors_ = compact(rows.inputs, len(rows.inputs), dim)
-            self.vectors_ = self._infer(encoded.tokens, encoded.n_texts)
+
+    def _take_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
+        self.row_vectors_ = compact(rows.inputs, len(rows.inputs), self.vector_size)
+        self.vectors_ = self._infer(encoded.tokens, encoded.n_texts)
 
     def _buckets(self, tokens: NDArray[np.int32]) -> NDArray[np.int64]:
         """Return the bucket of the n-gram of 2, 3, … words that begins at each token, or -1."""
@@ -276,14 +245,12 @@ class Sent2Vec(DocumentLearner):
         return unit_rows(text_sums(rows[known], starts, weights, self.row_vectors_))
 
     def _extra_arrays(self) -> dict[str, NDArray[Any]]:
-        return {
-            "losses": np.asarray(self.losses_),
-            "row_vectors": self.row_vectors_,
-            "buckets": self.buckets_,
-        }
+        arrays = super()._extra_arrays()
+        arrays["row_vectors"], arrays["buckets"] = self.row_vectors_, self.buckets_
+        return arrays
 
     def _take_extra(self, container: Container) -> None:
-        self.losses_ = container.array("losses", "<f8", (None,)).tolist()
+        super()._take_extra(container)
         self.buckets_ = container.array("buckets", "<i8", (None,))
         shape = (len(self.words_) + len(self.buckets_), self.vector_size)
         self.row_vectors_ = container.array("row_vectors", "<f4", shape)

@@ -30,7 +30,6 @@ from vectorloom.learn.documents.ngrams import (
     encode_texts,
     offsets_of,
 )
-from vectorloom.learn.documents.steps import Checkpoint, Steps
 from vectorloom.learn.documents.stored import (
     id_arrays,
     plain_params,
@@ -39,6 +38,7 @@ from vectorloom.learn.documents.stored import (
     table_arrays,
 )
 from vectorloom.learn.documents.word_ngrams import WordCutter
+from vectorloom.learn.steps import Checkpoint, Steps
 from vectorloom.vectors import as_ids
 
 _KIND = "learn.supervised_esa"

@@ -28,7 +28,14 @@ from vectorloom.learn.corpus import Corpus, EncodedCorpus
 from vectorloom.learn.words.learner import WordLearner, check_learner
 from vectorloom.learn.words.linked_text import LinkedLine, entity_name, linked_lines, pages_of
 from vectorloom.learn.words.queries import UnknownWordError
-from vectorloom.learn.words.windows import Rows, Windows, WindowTraining, compact, seed_of, train
+from vectorloom.learn.words.windows import (
+    Rows,
+    Schedule,
+    Windows,
+    WindowTraining,
+    compact,
+    seed_of,
+)
 from vectorloom.progress import progress
 
 # What stands before an entity's name among the ids, as Wikipedia2Vec's files have it.
@@ -180,12 +187,14 @@ class EntityVectors(WordLearner):
             _core.row_matrix(n, dim, 0.5 / dim, seed=seed % (1 << 63)), _core.row_matrix(n, dim)
         )
         training = WindowTraining(encoded, rows, settings, self.random_state, self.n_jobs)
-        train(training, None, False, 300.0)
-        self._set_words(encoded)
-        self.n_words_ = reader.n_words
-        self.mentions_ = reader.mentions
-        self.losses_ = training.losses
-        self.vectors_ = compact(rows.inputs, n, dim)
+
+        def take(found: Rows) -> None:
+            self._set_words(encoded)
+            self.n_words_ = reader.n_words
+            self.mentions_ = reader.mentions
+            self.vectors_ = compact(found.inputs, n, dim)
+
+        training.run(Schedule(), self, take)
         return self
 
     @property

@@ -9,7 +9,6 @@ was never seen has a vector too, made of its n-grams.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,12 @@ from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count
 from vectorloom.io.container import Container
 from vectorloom.learn.corpus import EncodedCorpus
-from vectorloom.learn.words.learner import WordLearner, check_learner
-from vectorloom.learn.words.windows import Rows, WindowTraining, compact, seed_of, train
+from vectorloom.learn.words.learner import WordLearner
+from vectorloom.learn.words.windows import Rows, compact
 from vectorloom.learn.words.word2vec import Word2Vec
 
 _MAX_BUCKETS = 1 << 31
+_BLOCK = 4096  # words whose n-grams are summed at once
 
 
 class FastText(Word2Vec):
@@ -68,7 +68,7 @@ class FastText(Word2Vec):
         The buckets that some n-gram of the vocabulary falls into, rising.
     bucket_vectors_ : ndarray of shape (n_used, vector_size), float32
     context_vectors_ : ndarray of shape (n_words, vector_size), float32, or None
-    losses_ : list of float
+    losses_, held_out_losses_ : list of float
     n_tokens_ : int
 
     Notes
@@ -140,36 +140,38 @@ class FastText(Word2Vec):
         self.max_n = max_n
         self.bucket = bucket
 
-    def fit(
-        self,
-        corpus: Any,
-        y: Any = None,
-        *,
-        checkpoint: str | os.PathLike[str] | None = None,
-        resume: bool = False,
-        checkpoint_every: float = 300.0,
-    ) -> FastText:
-        """Learn the words of a corpus; parameters as in `Word2Vec.fit`."""
-        check_learner(self.get_params())
-        settings = self._settings()
-        settings.check()
-        self._check_subwords()
-        encoded = self._encode(corpus, self.min_count, self.max_vocab)
+    def _first_rows(self, encoded: EncodedCorpus, seed: int) -> Rows:
         n, dim = len(encoded.words), self.vector_size
         offsets, buckets, used = self._bags(encoded.words)
-        rows = Rows(
-            _core.row_matrix(n + len(used), dim, 1.0 / dim, seed=seed_of(self.random_state)),
+        return Rows(
+            _core.row_matrix(n + len(used), dim, 1.0 / dim, seed=seed),
             _core.row_matrix(2 * n - 1 if self.hs else n, dim),
             offsets,
             buckets,
+            buckets=used,
         )
-        training = WindowTraining(encoded, rows, settings, self.random_state, self.n_jobs)
-        try:
-            train(training, checkpoint, resume, checkpoint_every)
-        except KeyboardInterrupt:
-            self._take(encoded, training, rows, used)
-            raise
-        return self._take(encoded, training, rows, used)
+
+    def _put_rows(self, rows: Rows, places: NDArray[np.int64]) -> None:
+        super()._put_rows(rows, places)
+        assert rows.buckets is not None
+        assert rows.bag_offsets is not None
+        dim, n = self.vector_size, len(rows.bag_offsets) - 1
+        there = np.searchsorted(rows.buckets, self.buckets_)
+        rows.inputs[n + there, :dim] = self.bucket_vectors_
+        # A word's own row is what its vector, a mean, holds beside its n-grams.
+        offsets, of_bags, _ = self._bags(self.ids_.tolist())
+        for start in range(0, len(self.ids_), _BLOCK):
+            stop = min(len(self.ids_), start + _BLOCK)
+            part = of_bags[offsets[start] : offsets[stop]]
+            grams = self.bucket_vectors_[np.maximum(part - len(self.ids_), 0)]
+            grams[part < len(self.ids_)] = 0.0
+            sums = np.add.reduceat(grams, offsets[start:stop] - offsets[start], axis=0)
+            sizes = np.diff(offsets[start : stop + 1])[:, None].astype(np.float32)
+            rows.inputs[places[start:stop], :dim] = self.vectors_[start:stop] * sizes - sums
+
+    def _check(self) -> None:
+        super()._check()
+        self._check_subwords()
 
     def _check_subwords(self) -> None:
         check_count("max_n", self.max_n, at_least=0)
@@ -193,32 +195,25 @@ class FastText(Word2Vec):
         rows = np.insert(n + places, offsets[:-1], np.arange(n)).astype(np.int32)
         return offsets + np.arange(n + 1), rows, used.astype(np.int32)
 
-    def _take(
-        self,
-        encoded: EncodedCorpus,
-        training: WindowTraining,
-        rows: Rows,
-        used: NDArray[np.int32],
-    ) -> FastText:
-        n = len(encoded.words)
+    def _take_rows(self, encoded: EncodedCorpus, rows: Rows) -> None:
+        n, used = len(encoded.words), rows.buckets
         offsets, bag_rows = rows.bag_offsets, rows.bag_rows
+        assert used is not None
+        assert offsets is not None
+        assert bag_rows is not None
         inputs = compact(rows.inputs, n + len(used), self.vector_size)
         words = np.empty((n, self.vector_size), dtype=np.float32)
-        block = 4096
-        if offsets is not None and bag_rows is not None:
-            for start in range(0, n, block):
-                stop = min(n, start + block)
-                part = bag_rows[offsets[start] : offsets[stop]]
-                sums = np.add.reduceat(inputs[part], offsets[start:stop] - offsets[start], axis=0)
-                words[start:stop] = sums / np.diff(offsets[start : stop + 1])[:, None]
+        for start in range(0, n, _BLOCK):
+            stop = min(n, start + _BLOCK)
+            part = bag_rows[offsets[start] : offsets[stop]]
+            sums = np.add.reduceat(inputs[part], offsets[start:stop] - offsets[start], axis=0)
+            words[start:stop] = sums / np.diff(offsets[start : stop + 1])[:, None]
         self._set_words(encoded)
-        self.losses_ = training.losses
         self.vectors_ = words
         self.buckets_ = used
         self.bucket_vectors_ = inputs[n:].copy()
         outputs = rows.outputs if self.negative else None
         self.context_vectors_ = None if outputs is None else compact(outputs, n, self.vector_size)
-        return self
 
     def _make_vector(self, word: str) -> NDArray[np.float32] | None:
         _, buckets = _core.word_subwords([word], self.min_n, self.max_n, self.bucket)

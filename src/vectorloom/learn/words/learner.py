@@ -51,12 +51,7 @@ class WordLearner(WordQueries, Estimator):
                 f"the vocabulary holds one word only, {found.words[0]!r}; nothing can be learned "
                 "from it. Lower min_count, or bring more text."
             )
-        tokens = found.tokens
-        if not np.any((tokens[1:] >= 0) & (tokens[:-1] >= 0)):
-            raise ParameterError(
-                "no two words of the vocabulary are neighbours in a sentence: there is no context "
-                "to learn from. Lower min_count, or pass longer texts."
-            )
+        check_neighbours(found)
         return found
 
     def _set_words(self, corpus: EncodedCorpus) -> None:
@@ -150,3 +145,13 @@ def check_learner(params: dict[str, Any]) -> None:
     seed = params.get("random_state")
     if seed is not None:
         check_count("random_state", seed, at_least=0)
+
+
+def check_neighbours(corpus: EncodedCorpus) -> None:
+    """Refuse a corpus in which no word of the vocabulary stands beside another."""
+    tokens = corpus.tokens
+    if not np.any((tokens[1:] >= 0) & (tokens[:-1] >= 0)):
+        raise ParameterError(
+            "no two words of the vocabulary are neighbours in a sentence: there is no context "
+            "to learn from. Lower min_count, or pass longer texts."
+        )

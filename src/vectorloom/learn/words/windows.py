@@ -3,28 +3,22 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.errors import FormatError, ParameterError
+from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count, check_jobs
-from vectorloom.io.container import open_container, write_container
+from vectorloom.io.container import Container
 from vectorloom.learn.corpus import EncodedCorpus
-from vectorloom.progress import progress
+from vectorloom.learn.steps import Checkpoint, EarlyStop, Steps, hold_out
 
-_KIND = "learn.word_checkpoint"
-# Between two looks at the clock, at signals and at the progress bar.
-_SECONDS_A_CALL = 0.1
 # Whether the text that a word is of is an input, as the core numbers it.
 NO_TEXTS, TEXTS_BESIDE, TEXTS_ALONE = range(3)
 
@@ -65,11 +59,18 @@ class Rows:
     bag_offsets: NDArray[np.int64] | None = None
     bag_rows: NDArray[np.int32] | None = None
     texts: NDArray[np.float32] | None = None
+    buckets: NDArray[np.int32] | None = None  # of the rows behind those of the words
 
     def trained(self) -> dict[str, NDArray[np.float32]]:
         """Return the matrices that a training moves."""
         found = {"inputs": self.inputs, "outputs": self.outputs}
         return found if self.texts is None else found | {"texts": self.texts}
+
+    def copy(self) -> Rows:
+        """Return the same rows in memory of their own."""
+        texts = None if self.texts is None else aligned_copy(self.texts)
+        inputs, outputs = aligned_copy(self.inputs), aligned_copy(self.outputs)
+        return replace(self, inputs=inputs, outputs=outputs, texts=texts)
 
 
 def check_rates(settings: Any) -> None:
@@ -96,136 +97,153 @@ def check_rates(settings: Any) -> None:
         raise ParameterError(f"ns_exponent must be from -1 to 1; got {settings.ns_exponent!r}.")
 
 
-class WindowTraining:
-    """One training, from the first step or from a checkpoint on.
+@dataclass
+class Schedule:
+    """What `fit` is told beside the text.
 
-    Parameters
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+    early_stop : EarlyStop or None
+    """
+
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    early_stop: EarlyStop | None = None
+
+    def __post_init__(self) -> None:
+        self.checkpoint.check()
+        if not (self.early_stop is None or isinstance(self.early_stop, EarlyStop)):
+            raise ParameterError(
+                f"early_stop must be an EarlyStop; got {type(self.early_stop).__name__}. Pass for "
+                "example vectorloom.learn.EarlyStop(validation_share=0.02)."
+            )
+
+
+@dataclass
+class WindowTraining:
+    """One training of words, or of texts by their words.
+
+    Attributes
     ----------
     corpus : EncodedCorpus
     rows : Rows
-    settings : Windows
+    settings : Windows, or others with ``epochs``
     random_state : int or None
         None: threads write without locks. An integer: the same bits at any `n_jobs`.
     n_jobs : int or None
-    make : callable, default=core_trainer
-        Makes the core's trainer, of another kind of training than by windows too.
+    make : callable or None
+        Makes the core's trainer, of another kind of training than by windows too; None:
+        `core_trainer`.
+    held_in_texts : bool
+        What is held out are words of each text, in place of whole texts or sentences.
+    seed : int or None
+        Of the draws; None: that of `random_state`.
+    losses, held_out_losses : list of float
+        Of each epoch.
     """
 
-    def __init__(
-        self,
-        corpus: EncodedCorpus,
-        rows: Rows,
-        settings: Any,
-        random_state: int | None,
-        n_jobs: int | None,
-        make: Callable[..., Any] | None = None,
-    ) -> None:
-        self._corpus = corpus
-        self._rows = rows
-        self._settings = settings
-        self._jobs = check_jobs(n_jobs)
-        self._state = random_state
-        self._trainer = (make or core_trainer)(
-            corpus.tokens,
-            corpus.counts,
-            rows,
-            settings,
-            deterministic=random_state is not None,
-            seed=seed_of(random_state),
-        )
-        self.step = 0
-        self.losses: list[float] = [0.0] * settings.epochs
-        self._pairs = [0] * settings.epochs
+    corpus: EncodedCorpus
+    rows: Rows
+    settings: Any
+    random_state: int | None
+    n_jobs: int | None
+    make: Callable[..., Any] | None = None
+    held_in_texts: bool = False
+    seed: int | None = None
+    losses: list[float] = field(default_factory=list)
+    held_out_losses: list[float] = field(default_factory=list)
 
-    def run(self, checkpoint: Path | None, every: float) -> None:
-        """Train to the end; on the way and when interrupted, leave a checkpoint.
+    def run(self, schedule: Schedule, model: Any, take: Callable[[Rows], Any]) -> None:
+        """Train to the end, and hand over the rows, those of an interrupted training too.
 
         Parameters
         ----------
-        checkpoint : Path or None
-        every : float
-            Seconds between checkpoints.
+        schedule : Schedule
+        model : object
+            Whose `losses_` and `held_out_losses_` are set, and whom a metric is asked about.
+        take : callable
+            Gives the model the rows, which it may use up.
         """
-        n_steps = self._trainer.n_steps
-        an_epoch = n_steps // self._settings.epochs
-        n_tokens = self._corpus.n_tokens * self._settings.epochs
-        done = n_tokens * self.step // n_steps
-        count, saved = 1, time.monotonic()
-        what = "learning words" if self._rows.texts is None else "learning texts"
-        with progress(what, total=n_tokens, unit="words", initial=done) as bar:
-            while self.step < n_steps:
-                epoch = self.step // an_epoch
-                end = min(self.step + count, (epoch + 1) * an_epoch)
-                began = time.monotonic()
-                try:
-                    loss, pairs = self._trainer.run(self.step, end, self._jobs)
-                except KeyboardInterrupt:
-                    # In the ordered mode the call had come to its end: the checkpoint is exact.
-                    self.step = end
-                    if checkpoint is not None:
-                        self._save(checkpoint)
-                    raise
-                self._add_loss(epoch, loss, pairs)
-                took = max(time.monotonic() - began, 1e-4)
-                count = max(1, int((end - self.step) * min(2.0, _SECONDS_A_CALL / took)))
-                self.step = end
-                now = n_tokens * self.step // n_steps
-                bar.advance(now - done, loss=loss / max(pairs, 1))
-                done = now
-                if checkpoint is not None and time.monotonic() - saved > every:
-                    self._save(checkpoint)
-                    saved = time.monotonic()
 
-    def _add_loss(self, epoch: int, loss: float, pairs: int) -> None:
-        before = self.losses[epoch] * self._pairs[epoch]
-        self._pairs[epoch] += pairs
-        self.losses[epoch] = (before + loss) / max(self._pairs[epoch], 1)
+        def finish(rows: Rows) -> None:
+            model.losses_, model.held_out_losses_ = self.losses, self.held_out_losses
+            take(rows)
 
-    def _fingerprint(self) -> dict[str, Any]:
-        tokens = np.ascontiguousarray(self._corpus.tokens)
+        seed = seed_of(self.random_state) if self.seed is None else self.seed
+        stop = schedule.early_stop or EarlyStop()
+        tokens, held = self.corpus.tokens, None
+        if stop.validation_share:
+            tokens, held = hold_out(tokens, stop.validation_share, seed, self.held_in_texts)
+        trainer = self._trainer(tokens, seed, self.random_state is not None)
+
+        def held_out() -> float:
+            if judge is not None:
+                loss, pairs = judge.evaluate(check_jobs(self.n_jobs))
+                return float(loss / max(pairs, 1))
+            assert stop.metric is not None
+            finish(self.rows.copy())
+            return -float(stop.metric(model))
+
+        judge = None if held is None else self._trainer(held, seed, False)
+        kept = schedule.checkpoint.path is not None
+        steps = Steps(
+            trainer,
+            dict(self.rows.trained()),
+            self._fingerprint(tokens, schedule) if kept else {},
+            self.settings.epochs,
+            "learning words" if self.rows.texts is None else "learning texts",
+            n_jobs=check_jobs(self.n_jobs),
+            held_out=None if judge is None and stop.metric is None else held_out,
+            patience=None if schedule.early_stop is None else stop.patience,
+            tol=stop.tol,
+            unit="words",
+            size=self.corpus.n_tokens * self.settings.epochs,
+            usable=True,
+            losses=self.losses,
+            held_out_losses=self.held_out_losses,
+        )
+        try:
+            steps.run(schedule.checkpoint)
+        except KeyboardInterrupt:
+            finish(self.rows)
+            raise
+        finish(self.rows)
+
+    def _trainer(self, tokens: NDArray[np.int32], seed: int, exact: bool) -> Any:
+        make = self.make or core_trainer
+        return make(
+            tokens, self.corpus.counts, self.rows, self.settings, deterministic=exact, seed=seed
+        )
+
+    def _fingerprint(self, tokens: NDArray[np.int32], schedule: Schedule) -> dict[str, Any]:
+        given = np.ascontiguousarray(tokens)
+        stop = schedule.early_stop
         return {
-            **vars(self._settings),
-            "random_state": self._state,
-            "tokens": zlib.crc32(tokens.view(np.uint8).data),
-            "words": zlib.crc32("\n".join(self._corpus.words).encode("utf-8", "surrogatepass")),
-            "inputs": list(self._rows.inputs.shape),
+            **vars(self.settings),
+            "random_state": self.random_state,
+            "tokens": zlib.crc32(given.view(np.uint8).data),
+            "words": zlib.crc32("\n".join(self.corpus.words).encode("utf-8", "surrogatepass")),
+            "inputs": list(self.rows.inputs.shape),
+            "early_stop": None
+            if stop is None
+            else [stop.patience, stop.tol, stop.validation_share],
         }
 
-    def _save(self, path: Path) -> None:
-        meta = {
-            "step": self.step,
-            "losses": self.losses,
-            "pairs": self._pairs,
-            "settings": self._fingerprint(),
-        }
-        write_container(path, _KIND, meta, dict(self._rows.trained()))
 
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same settings and corpus.
+def loss_arrays(model: Any) -> dict[str, NDArray[Any]]:
+    """Return the losses of a model as arrays of a file."""
+    return {
+        "losses": np.asarray(model.losses_, dtype=np.float64),
+        "held_out_losses": np.asarray(model.held_out_losses_, dtype=np.float64),
+    }
 
-        Raises
-        ------
-        ParameterError
-            Other settings, or another corpus.
-        FormatError
-            No checkpoint of such a training.
-        """
-        container = open_container(path, verify=True)
-        if container.kind != _KIND:
-            raise FormatError(f"{path}: holds {container.kind!r}, not a checkpoint of words.")
-        mine, theirs = self._fingerprint(), container.meta["settings"]
-        other = [name for name in mine if mine[name] != theirs.get(name)]
-        if other:
-            listed = ", ".join(f"{name}: {theirs.get(name)!r} != {mine[name]!r}" for name in other)
-            raise ParameterError(
-                f"{path}: the checkpoint is of another training ({listed}). Go on with its "
-                "settings and corpus, or start anew with resume=False."
-            )
-        for name, target in self._rows.trained().items():
-            target[:] = container.array(name, "<f4", target.shape)
-        self.step = int(container.meta["step"])
-        self.losses = [float(loss) for loss in container.meta["losses"]]
-        self._pairs = [int(pairs) for pairs in container.meta["pairs"]]
+
+def take_losses(model: Any, container: Container) -> None:
+    """Set the losses of a model from a file."""
+    for name in ("losses", "held_out_losses"):
+        there = name in container.arrays
+        found = container.array(name, "<f8", (None,)).tolist() if there else []
+        setattr(model, f"{name}_", found)
 
 
 def core_trainer(
@@ -306,18 +324,8 @@ def compact(rows: NDArray[np.float32], n: int, dim: int) -> NDArray[np.float32]:
     return flat[: n * dim].reshape(n, dim)
 
 
-def train(
-    training: WindowTraining,
-    checkpoint: str | os.PathLike[str] | None,
-    resume: bool,
-    every: float,
-) -> None:
-    """Run a training with what `fit` was told about checkpoints."""
-    if not every > 0:
-        raise ParameterError(f"checkpoint_every must be positive (seconds); got {every!r}.")
-    path = None if checkpoint is None else Path(os.fspath(checkpoint))
-    if resume:
-        if path is None:
-            raise ParameterError("resume=True needs checkpoint=, the file to go on from.")
-        training.resume(path)
-    training.run(path, every)
+def aligned_copy(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a copy of rows that begin at cache lines, as trainers take them."""
+    found: NDArray[np.float32] = _core.row_matrix(*rows.shape)
+    found[:] = rows
+    return found

@@ -18,11 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom import _core
-from vectorloom.estimator import check_choice
+from vectorloom.errors import ParameterError
+from vectorloom.estimator import check_choice, check_count
 from vectorloom.io.container import Container
-from vectorloom.learn.corpus import EncodedCorpus
-from vectorloom.learn.words.learner import WordLearner, check_learner
-from vectorloom.learn.words.windows import Rows, Windows, WindowTraining, compact, seed_of, train
+from vectorloom.learn.corpus import EncodedCorpus, as_corpus
+from vectorloom.learn.steps import Checkpoint, EarlyStop
+from vectorloom.learn.words.growth import grow
+from vectorloom.learn.words.learner import WordLearner, check_learner, check_neighbours
+from vectorloom.learn.words.windows import (
+    Rows,
+    Schedule,
+    Windows,
+    WindowTraining,
+    compact,
+    loss_arrays,
+    seed_of,
+    take_losses,
+)
 
 
 class Word2Vec(WordLearner):
@@ -73,6 +85,9 @@ class Word2Vec(WordLearner):
         The y of the words; None where `negative` is 0.
     losses_ : list of float
         Of each epoch: the mean of L over the pairs of a sample, measured as they were trained.
+    held_out_losses_ : list of float
+        Of each epoch, with `early_stop`: the loss of what was held out, or the metric with its sign
+        turned.
     n_tokens_ : int
         Words of the corpus.
 
@@ -155,6 +170,7 @@ class Word2Vec(WordLearner):
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
         checkpoint_every: float = 300.0,
+        early_stop: EarlyStop | None = None,
     ) -> Word2Vec:
         """Learn the words of a corpus.
 
@@ -170,36 +186,119 @@ class Word2Vec(WordLearner):
             Go on from `checkpoint`; other settings or another corpus are refused.
         checkpoint_every : float, default=300.0
             Seconds.
+        early_stop : EarlyStop, optional
+            When to stop before the last epoch.
 
         Returns
         -------
         self
         """
-        check_learner(self.get_params())
-        settings = self._settings()
-        settings.check()
+        schedule = Schedule(Checkpoint(checkpoint, resume, checkpoint_every), early_stop)
+        self._check()
         encoded = self._encode(corpus, self.min_count, self.max_vocab)
+        rows = self._first_rows(encoded, seed_of(self.random_state))
+        training = WindowTraining(encoded, rows, self._settings(), self.random_state, self.n_jobs)
+        training.run(schedule, self, lambda found: self._take_rows(encoded, found))
+        return self
+
+    def partial_fit(
+        self,
+        corpus: Any,
+        y: Any = None,
+        *,
+        epochs: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        checkpoint_every: float = 300.0,
+        early_stop: EarlyStop | None = None,
+    ) -> Word2Vec:
+        """Learn further from more text; words that it brings are added.
+
+        Words keep their vectors to begin with, and their counts are added up. A new word must occur
+        `min_count` times in the new text, and comes where its count puts it: rows of `ids_` move.
+        With `max_vocab` all words stay, and new ones fill up what is left. What is not in the new
+        text drifts only by being drawn as a false word, so bring some of the old text along when
+        the new is of another kind.
+
+        Parameters
+        ----------
+        corpus : Corpus, path, iterable of str, or iterable of lists of str
+        y : ignored
+        epochs : int, optional
+            Passes over the new text; `epochs` of the learner when omitted. The rate falls from
+            `alpha` again.
+        checkpoint, resume, checkpoint_every, early_stop
+            As in `fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError
+            ``hs=1``: its tree is that of one vocabulary, and its nodes' rows are not kept.
+        """
+        if not hasattr(self, "vectors_"):
+            return self.fit(
+                corpus,
+                checkpoint=checkpoint,
+                resume=resume,
+                checkpoint_every=checkpoint_every,
+                early_stop=early_stop,
+            )
+        schedule = Schedule(Checkpoint(checkpoint, resume, checkpoint_every), early_stop)
+        self._check()
+        if self.hs:
+            raise ParameterError("hs=1 cannot learn further: fit with hs=0, or fit anew.")
+        settings = self._settings()
+        if epochs is not None:
+            settings.epochs = check_count("epochs", epochs)
+        more = corpus
+        if not isinstance(more, EncodedCorpus):
+            more = as_corpus(corpus).encode(min_count=1)
+        known = self.ids_.tolist()
+        grown, places = grow(more, known, self.counts_, self.min_count, self.max_vocab)
+        check_neighbours(grown)
+        # Other draws than those of the text before.
+        seed = (seed_of(self.random_state) + self.n_tokens_) % (1 << 63)
+        rows = self._first_rows(grown, seed)
+        self._put_rows(rows, places)
+        n_tokens = self.n_tokens_ + grown.n_tokens
+
+        def take(rows: Rows) -> None:
+            self._take_rows(grown, rows)
+            self.n_tokens_ = n_tokens
+
+        training = WindowTraining(grown, rows, settings, self.random_state, self.n_jobs, seed=seed)
+        training.run(schedule, self, take)
+        return self
+
+    def _check(self) -> None:
+        check_learner(self.get_params())
+        self._settings().check()
+
+    def _first_rows(self, encoded: EncodedCorpus, seed: int) -> Rows:
+        """Return what a training of these words begins with."""
         n, dim = len(encoded.words), self.vector_size
-        rows = Rows(
-            _core.row_matrix(n, dim, self._reach() / dim, seed=seed_of(self.random_state)),
+        return Rows(
+            _core.row_matrix(n, dim, self._reach() / dim, seed=seed),
             _core.row_matrix(2 * n - 1 if self.hs else n, dim),
         )
-        training = WindowTraining(encoded, rows, settings, self.random_state, self.n_jobs)
-        try:
-            train(training, checkpoint, resume, checkpoint_every)
-        except KeyboardInterrupt:
-            self._finish(encoded, training, rows)
-            raise
-        return self._finish(encoded, training, rows)
 
-    def _finish(self, encoded: EncodedCorpus, training: WindowTraining, rows: Rows) -> Word2Vec:
+    def _put_rows(self, rows: Rows, places: NDArray[np.int64]) -> None:
+        """Put in what was learned before; word i goes to the row ``places[i]``."""
+        dim = self.vector_size
+        rows.inputs[places, :dim] = self.vectors_
+        rows.outputs[places, :dim] = self.context_vectors_
+
+    def _take_rows(self, encoded: EncodedCorpus, rows: Rows) -> None:
+        """Make the result of rows, which are used up."""
         self._set_words(encoded)
-        self.losses_ = training.losses
         n = len(encoded.words)
         self.vectors_ = compact(rows.inputs, n, self.vector_size)
         outputs = rows.outputs if self.negative else None
         self.context_vectors_ = None if outputs is None else compact(outputs, n, self.vector_size)
-        return self
 
     def _reach(self) -> float:
         """Return how far from 0 the rows begin, times `vector_size`.
@@ -227,13 +326,13 @@ class Word2Vec(WordLearner):
         )
 
     def _extra_arrays(self) -> dict[str, NDArray[Any]]:
-        arrays: dict[str, NDArray[Any]] = {"losses": np.asarray(self.losses_)}
+        arrays = loss_arrays(self)
         if self.context_vectors_ is not None:
             arrays["context_vectors"] = self.context_vectors_
         return arrays
 
     def _take_extra(self, container: Container, n: int) -> None:
-        self.losses_ = container.array("losses", "<f8", (None,)).tolist()
+        take_losses(self, container)
         self.context_vectors_ = None
         if "context_vectors" in container.arrays:
             shape = self.vectors_.shape
