@@ -170,7 +170,7 @@ def smaller_tables(result: dict[str, Any]) -> list[str]:
 def hybrid_table(sets: dict[str, Any]) -> list[str]:
     """nDCG@10 of legs and fusions, their means, and what is significant."""
     names = sorted(sets)
-    ways = sorted(next(iter(sets.values()))["ndcg"], key=lambda way: (way not in hybrid.LEGS, way))
+    ways = sorted(shared(sets, "ndcg"), key=lambda way: (way not in hybrid.LEGS, way))
     body = []
     for way in ways:
         values = [sets[name]["ndcg"][way] for name in names]
@@ -188,13 +188,18 @@ def hybrid_table(sets: dict[str, Any]) -> list[str]:
     return lines
 
 
+def shared(sets: dict[str, Any], what: str) -> set[str]:
+    """Return the ways that all sets were measured with."""
+    return set.intersection(*(set(result[what]) for result in sets.values()))
+
+
 def over_all(sets: dict[str, Any]) -> list[str]:
     """The mean over sets of a way's difference from each set's best leg, with its error.
 
     The error is that of a mean of independent sets, each known from its bootstrap interval.
     """
     body = []
-    for way in sorted(next(iter(sets.values()))["against_best_leg"]):
+    for way in sorted(shared(sets, "against_best_leg")):
         numbers = [
             [float(x) for x in re.findall(r"[+-]\d\.\d+", result["against_best_leg"][way])[:3]]
             for result in sets.values()

@@ -18,6 +18,10 @@ from vectorloom.measure import evaluate_retrieval
 
 METRIC = "nDCG@10"
 LEGS = ("BM25", "dense", "MaxSim")
+FUSED = ("BM25", "dense")
+# Two stages: what finds the candidates (a leg, or FUSED by rrf), and what ranks them.
+STAGES = (("BM25", "dense"), ("BM25", "MaxSim"), ("dense", "MaxSim"), ("rrf", "MaxSim"))
+CANDIDATES = 100
 Run = dict[str, dict[str, float]]
 
 
@@ -37,7 +41,7 @@ def measure(collection: Collection) -> dict[str, Any]:
     runs: dict[str, Run] = {
         name: leg.search(asked[name], k=100).to_run(queries.ids) for name, leg in legs.items()
     }
-    for chosen in (("BM25", "dense"), LEGS):
+    for chosen in (FUSED, LEGS):
         label = " + ".join(chosen)
         some = {name: legs[name] for name in chosen}
         what = {name: asked[name] for name in chosen}
@@ -46,9 +50,14 @@ def measure(collection: Collection) -> dict[str, Any]:
         equal = vl.index.Hybrid(some, fusion="weighted")
         runs[f"equal {label}"] = equal.search(what, k=100).to_run(queries.ids)
         runs[f"fitted {label}"] = fitted(some, what, queries.ids, collection.qrels)
-    stages = vl.index.TwoStage(legs["BM25"], legs["MaxSim"], n_candidates=100)
-    both = {"first": asked["BM25"], "second": queries.tokens}
-    runs["BM25 then MaxSim"] = stages.search(both, k=100).to_run(queries.ids)
+    for first, second in STAGES:
+        one = legs[first] if first in legs else vl.index.Hybrid({n: legs[n] for n in FUSED})
+        stages = vl.index.TwoStage(one, legs[second], n_candidates=CANDIDATES)
+        both = {
+            "first": asked[first] if first in legs else {n: asked[n] for n in FUSED},
+            "second": asked[second],
+        }
+        runs[f"{first} then {second}"] = stages.search(both, k=CANDIDATES).to_run(queries.ids)
     return {"set": collection.name, "queries": len(collection.qrels)} | judged(
         runs, collection.qrels
     )
