@@ -6,7 +6,10 @@
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +17,9 @@
 #include <vector>
 
 #include "base/errors.h"
+#include "base/threads.h"
 #include "bindings/bindings.h"
+#include "select/best.h"
 #include "select/kmeans.h"
 
 namespace nb = nanobind;
@@ -25,6 +30,9 @@ namespace {
 
 using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using DoubleVector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+using ByteVector = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using IntVector = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 template <class T>
 nb::ndarray<nb::numpy, T> owned(std::vector<T>&& values, std::initializer_list<std::size_t> shape) {
@@ -118,6 +126,42 @@ nb::tuple assign_rows(const FloatMatrix& rows, const FloatMatrix& centroids,
   return nb::make_tuple(owned(std::move(labels), {length}), owned(std::move(distances), {length}));
 }
 
+// (positions, scores, counts) of the best of each row, -1 and -inf where there are none.
+nb::tuple best_scores(const FloatMatrix& scores, std::int64_t k, std::optional<ByteVector> mask,
+                      std::optional<IntVector> ties, std::optional<int> n_jobs) {
+  const std::size_t m = scores.shape(0);
+  const std::size_t n = scores.shape(1);
+  if (k < 0 || (mask && mask->shape(0) != n) || (ties && ties->shape(0) != n)) {
+    throw Error(ErrorKind::kShape, "best_scores: k not negative, mask and ties one a column");
+  }
+  const auto width = static_cast<std::size_t>(k);
+  std::vector<std::int64_t> positions(m * width, -1);
+  std::vector<double> best(m * width, -std::numeric_limits<double>::infinity());
+  std::vector<std::int64_t> counts(m);
+  {
+    const nb::gil_scoped_release release;
+    constexpr std::int64_t kRows = 16;
+    const auto blocks = (static_cast<std::int64_t>(m) + kRows - 1) / kRows;
+    parallel_for(
+        blocks, blocks == 1 ? 1 : resolve_jobs(n_jobs.value_or(0)), [&](std::int64_t block, int) {
+          BestOf chooser;
+          const auto end = std::min(m, static_cast<std::size_t>((block + 1) * kRows));
+          for (auto q = static_cast<std::size_t>(block * kRows); q < end; ++q) {
+            const std::vector<BestOf::Place>& places =
+                chooser.choose(scores.data() + q * n, static_cast<std::int64_t>(n), k,
+                               mask ? mask->data() : nullptr, ties ? ties->data() : nullptr);
+            counts[q] = static_cast<std::int64_t>(places.size());
+            for (std::size_t i = 0; i < places.size(); ++i) {
+              positions[q * width + i] = places[i].at;
+              best[q * width + i] = static_cast<double>(places[i].score);
+            }
+          }
+        });
+  }
+  return nb::make_tuple(owned(std::move(positions), {m, width}), owned(std::move(best), {m, width}),
+                        owned(std::move(counts), {m}));
+}
+
 }  // namespace
 
 void bind_select(nb::module_& m) {
@@ -126,6 +170,9 @@ void bind_select(nb::module_& m) {
         "relaxation"_a = 1.9, "weights"_a = nb::none(), "max_points_per_centroid"_a = 0,
         "progress"_a = nb::none(), "n_jobs"_a = nb::none());
   m.def("assign", &assign_rows, "rows"_a, "centroids"_a, "n_jobs"_a = nb::none());
+  m.def("best_scores", &best_scores, "scores"_a, "k"_a, "mask"_a = nb::none(),
+        "ties"_a = nb::none(), "n_jobs"_a = nb::none(),
+        "(positions, scores, counts) of the k largest of each row, best first.");
 }
 
 }  // namespace vl

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vectorloom import _core
 from vectorloom.compress.codes import Codes
 from vectorloom.compress.compressor import Compressor, unit
-from vectorloom.index.filters import Mask, QueryMasks, position_masks
+from vectorloom.index.filters import QueryMasks, position_masks
 from vectorloom.index.hits import Hits, pad_hits
 from vectorloom.index.rowids import IntIds, StrIds
 from vectorloom.vectors import as_dense
@@ -71,37 +71,21 @@ class CodeScan:
         n = len(self)
         width = min(k, n)
         masks = position_masks(where, self.ids, None, len(asked))
+        keys, jobs = self.ids.tie_keys(), getattr(self.compressor, "n_jobs", 1)
         positions = np.full((len(asked), width), -1, np.int64)
         scores = np.full((len(asked), width), -np.inf)
-        step = max(1, _SCORE_BYTES // (4 * max(n, 1)))
+        counts = np.zeros(len(asked), np.int64)
+        # One query at a time where each has a filter of its own.
+        step = 1 if isinstance(masks, QueryMasks) else max(1, _SCORE_BYTES // (4 * max(n, 1)))
         for start in range(0, len(asked), step):
             part = slice(start, start + step)
             found = self.compressor.scores(
                 asked[part], self.codes, "l2" if self.metric == "l2" else "ip"
             )
-            for i, row in enumerate(found, start):
-                mask = masks[i] if isinstance(masks, QueryMasks) else masks
-                at, values = self._best(row, width, mask)
-                positions[i, : len(at)], scores[i, : len(at)] = at, values
-        counts = (positions >= 0).sum(axis=1)
-        ids = self.ids.take(positions[positions >= 0])
+            mask = masks[start] if isinstance(masks, QueryMasks) else masks
+            positions[part], scores[part], counts[part] = _core.best_scores(
+                found, width, mask, keys, jobs
+            )
+        full = min(counts.tolist(), default=0) == k
+        ids = self.ids.take(positions.ravel() if full else positions[positions >= 0])
         return pad_hits(ids, positions, scores, counts, k, self.metric)
-
-    def _best(
-        self, scores: NDArray[np.float32], width: int, mask: Mask
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the best positions and their scores, ties by id."""
-        allowed = None if mask is None else np.flatnonzero(mask)
-        if allowed is not None:
-            scores = scores[allowed]
-        width = min(width, len(scores))
-        if width == 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        least = np.partition(scores, len(scores) - width)[len(scores) - width]
-        at = np.flatnonzero(scores >= least)
-        values = scores[at]
-        if allowed is not None:
-            at = allowed[at]
-        keys = self.ids.tie_keys()
-        order = np.lexsort((at if keys is None else keys[at], -values))[:width]
-        return at[order], values[order]
