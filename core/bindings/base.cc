@@ -4,9 +4,12 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,7 +27,30 @@ using namespace nb::literals;
 namespace vl {
 namespace {
 
+// Threads whose work is to end, by what `threading.get_ident` says.
+std::atomic<int> g_n_ended{0};
+std::mutex g_ended_mutex;
+std::set<std::uint64_t> g_ended;
+
+void end_thread(std::uint64_t ident, bool ended) {
+  const std::lock_guard<std::mutex> lock(g_ended_mutex);
+  if (ended) {
+    g_ended.insert(ident);
+  } else {
+    g_ended.erase(ident);
+  }
+  g_n_ended.store(static_cast<int>(g_ended.size()), std::memory_order_release);
+}
+
+// Without Python's lock: an interpreter on its way out no longer gives it.
+bool is_ended() {
+  if (g_n_ended.load(std::memory_order_acquire) == 0) return false;
+  const std::lock_guard<std::mutex> lock(g_ended_mutex);
+  return g_ended.count(PyThread_get_thread_ident()) != 0;
+}
+
 bool signal_arrived() {
+  if (is_ended()) return true;
   const nb::gil_scoped_acquire gil;
   return PyErr_CheckSignals() != 0;
 }
@@ -78,6 +104,9 @@ nb::ndarray<nb::numpy> aligned_empty(const std::vector<std::int64_t>& shape,
 
 void bind_base(nb::module_& m) {
   set_interrupt_check(signal_arrived);
+  m.def("end_thread", end_thread, "ident"_a, "ended"_a,
+        "Whether what the core does in a thread (`threading.get_ident`) is to end with "
+        "KeyboardInterrupt; signals reach the main thread alone.");
   m.def(
       "simd_level", [] { return std::string(simd_level_name(active_simd_level())); },
       "The CPU level kernels use now.");

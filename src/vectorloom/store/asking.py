@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from vectorloom.store.encoder import Encoder
 from vectorloom.store.engine import Engine
 from vectorloom.store.filter_grammar import TEXT
 from vectorloom.store.points import FusedHits, PointHits, Points
+from vectorloom.store.reading import Leg
 from vectorloom.store.schema import Schema
 from vectorloom.store.view import Effort, View
 from vectorloom.store.words import Words
@@ -180,7 +181,7 @@ class Asking:
         """
         k = check_count("k", k)
         leg = self._leg(query, k, where, field, by, self._effort(recall, ef, exact), payloads)
-        hits, plan = self._engine.at_one_commit(leg)
+        hits, plan = self._engine.at_one_commit(leg.ask, reads=leg.reads)
         return hits.explained([plan] * len(hits)) if explain else hits  # type: ignore[return-value]
 
     def together(
@@ -250,12 +251,12 @@ class Asking:
         }  # fmt: skip
 
         def ask(view: View, db: sqlite3.Connection) -> FusedHits:
-            found = {name: _Found(leg(view, db)[0]) for name, leg in legs.items()}
+            found = {name: _Found(leg.ask(view, db)[0]) for name, leg in legs.items()}
             joined = Hybrid(found, fusion, normalise, weights, constant, width)
             hits = joined.search(dict.fromkeys(found, True), k)
             told: tuple[Any, Any] = ([], [])
             if payloads:
-                told = reading.contents_by_id(hits, view, db)
+                told = reading.contents_by_id(hits, db)
             return FusedHits(
                 hits.ids, hits.scores, hits.distances, hits.counts, hits.metric, None, *told,
                 hits.leg_scores, hits.leg_ranks,
@@ -365,7 +366,7 @@ class Asking:
         by: str | None,
         effort: Effort,
         payloads: bool,
-    ) -> Callable[[View, sqlite3.Connection], tuple[PointHits, str]]:
+    ) -> Leg:
         """Check one question and return what answers it at a commit."""
         self._engine.current()
         place = self.schema.place(field)

@@ -17,7 +17,9 @@ from vectorloom.store import moving, reading, snapshots, upkeep, writing
 from vectorloom.store.asking import Asking
 from vectorloom.store.encoder import Encoder
 from vectorloom.store.engine import Engine
+from vectorloom.store.keeping import Keeper
 from vectorloom.store.points import checked_ids, packed_payloads
+from vectorloom.store.segment import Segment
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -61,9 +63,9 @@ class Collection(Asking):
     ) -> None:
         super().__init__(engine, encoders, n_jobs)
         self._memory_limit = memory_limit
-        self._keeper: upkeep.Keeper | None = None
+        self._keeper: Keeper | None = None
         if not engine.read_only:
-            self._keeper = upkeep.Keeper(engine, n_jobs, memory_limit)
+            self._keeper = Keeper(engine, n_jobs, memory_limit)
             self._keeper.start()
         self._finalizer = weakref.finalize(self, _shut, engine, self._keeper)
 
@@ -227,9 +229,10 @@ class Collection(Asking):
         with engine.building, progress("optimizing", total=3, unit="steps", quiet=quiet) as bar:
             upkeep.seal(engine)
             bar.advance()
-            upkeep.compact(engine, fully=True)
+            upkeep.compact(engine, self._build, fully=True)
             bar.advance()
             upkeep.build_graphs(engine, self._n_jobs, self._memory_limit)
+            engine.checkpoint(thorough=True)
             bar.advance()
 
     def snapshot(self, path: str | os.PathLike[str]) -> Path:
@@ -272,6 +275,9 @@ class Collection(Asking):
         self._engine.require_writable()
         return self._engine.current()
 
+    def _build(self, segment: Segment) -> None:
+        segment.build_graph(self._n_jobs, self._memory_limit)
+
     def _upkeep_error(self) -> str | None:
         return None if self._keeper is None else self._keeper.last_error
 
@@ -280,7 +286,7 @@ class Collection(Asking):
             self._keeper.wrote()
 
 
-def _shut(engine: Engine, keeper: upkeep.Keeper | None) -> None:
+def _shut(engine: Engine, keeper: Keeper | None) -> None:
     if keeper is not None:
         keeper.stop()
     engine.close()

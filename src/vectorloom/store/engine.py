@@ -2,8 +2,9 @@
 """The open collection behind its face: connections, locks, the present view.
 
 Three locks, always taken in this order: `building`, held while graphs are built or segments merged;
-`upkeep`, held by whoever rewrites segments or copies them; and `lock`, held for a commit and the
-change of view that follows it. A search takes none: it works on the view it began with.
+`upkeep`, held while the list of segments or their files change or are copied, not while new ones
+are prepared; and `lock`, held for a commit and the change of view that follows it. A search takes
+none: it works on the view it began with, and reads in a transaction of the same commit.
 """
 
 from __future__ import annotations
@@ -34,10 +35,27 @@ from vectorloom.store.view import View
 _T = TypeVar("_T")
 _TRIES = 20
 _CACHED_BYTES = 64 << 20
+# Pages of the database that are given back between two commits.
+_GIVEN_BACK = 512
 
 
 class MovedOnError(Exception):
     """A commit came between the view and the question; ask again."""
+
+
+@contextlib.contextmanager
+def showing(view: View, db: sqlite3.Connection) -> Iterator[None]:
+    """Hold a reader at the commit of a view.
+
+    Raises
+    ------
+    MovedOnError
+        It shows a later one.
+    """
+    with transaction(db, "DEFERRED"):
+        if db.execute("SELECT version FROM state").fetchone()[0] != view.version:
+            raise MovedOnError
+        yield
 
 
 class Engine:
@@ -66,6 +84,9 @@ class Engine:
         self.searched = -math.inf  # when it was asked last, on the monotonic clock
         self._cache: OrderedDict[Any, NDArray[np.int64]] = OrderedDict()
         self._cached = 0
+        self._tidying = threading.Lock()
+        self._tidier: sqlite3.Connection | None = None
+        self._tidied = -1  # the version up to which there is nothing left to tidy
         self._writer_lock = None if read_only else WriterLock(folder)
         try:
             self.db = connect(self.path, read_only=read_only)
@@ -151,6 +172,37 @@ class Engine:
                     yield self.db
                 self._view = self._loader.load(self.db)
 
+    def checkpoint(self, *, thorough: bool = False) -> None:
+        """Move commits from the log into the database; what cannot be done now is left for later.
+
+        Commits and searches go on meanwhile: this has a connection of its own and waits for no one.
+
+        `thorough`: give free pages of the database, and the log, back to the disk too.
+        """
+        with self._tidying, contextlib.suppress(sqlite3.Error):
+            if self.closed or self._view.version == self._tidied:
+                return
+            if self._tidier is None:
+                self._tidier = connect(self.path, read_only=False)
+                self._tidier.execute("PRAGMA busy_timeout = 0")
+            version = self._view.version
+            if thorough:
+                self._give_back()
+            self._tidier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if thorough:
+                busy = self._tidier.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                self._tidied = -1 if busy else version
+
+    def _give_back(self) -> None:
+        """Return the pages of the database that are free to the disk, some at a time."""
+        while True:
+            with self.lock:
+                if self.closed or not self.db.execute("PRAGMA freelist_count").fetchone()[0]:
+                    return
+                # A script, for it frees a page a step and `execute` takes one step of what has no
+                # columns.
+                self.db.executescript(f"PRAGMA incremental_vacuum({_GIVEN_BACK})")
+
     def require_writable(self) -> None:
         """Refuse what a closed or read-only collection cannot do."""
         self.current()
@@ -176,16 +228,22 @@ class Engine:
             else:
                 self._idle.append(db)
 
-    def at_one_commit(self, ask: Callable[[View, sqlite3.Connection], _T]) -> _T:
+    def at_one_commit(
+        self, ask: Callable[[View, sqlite3.Connection], _T], *, reads: bool = True
+    ) -> _T:
         """Return what `ask` has for a view and a connection that show the same commit.
 
-        `ask` raises `MovedOnError` where it finds that they do not.
+        The connection is in a transaction, so that commits meanwhile do not matter, however long
+        `ask` takes. `ask` raises `MovedOnError` where the view turns out to be no good.
+
+        `reads`: False where `ask` will not look at the connection; it shows any commit then.
         """
         view = self.current()
         with translated(self.path), self.reader() as db:
             for _ in range(_TRIES):
                 try:
-                    return ask(view, db)
+                    with showing(view, db) if reads else contextlib.nullcontext():
+                        return ask(view, db)
                 except MovedOnError:
                     view = self.sync()
             with self.lock:  # commits come too thick: hold the next one up, or ask inside one
@@ -198,23 +256,14 @@ class Engine:
     def rows_where(
         self, found: CompiledFilter, view: View, db: sqlite3.Connection
     ) -> NDArray[np.int64]:
-        """Return the rows that a filter leaves, ascending, as of the view.
-
-        Raises
-        ------
-        MovedOnError
-        """
+        """Return the rows that a filter leaves, ascending; `db` shows the commit of the view."""
         key = (found.sql, found.parameters, view.version)
         known = self._cache.get(key)
         if known is not None:
             return known
-        version, text = db.execute(
-            "SELECT (SELECT version FROM state), "
-            f"(SELECT group_concat(row) FROM points WHERE {found.sql})",
-            found.parameters,
+        (text,) = db.execute(
+            f"SELECT group_concat(row) FROM points WHERE {found.sql}", found.parameters
         ).fetchone()
-        if version != view.version:
-            raise MovedOnError
         rows = np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64)
         rows.sort()
         with self.lock:
@@ -232,7 +281,7 @@ class Engine:
             self.closed = True
             self._loader = Loader(self.folder, self.schema, own=False)  # lets the files go
             self._view = replace(self._view, fields=((),) * len(self.schema.fields))
-            for db in [*self._idle, self.db]:
+            for db in [*self._idle, *([self._tidier] if self._tidier else []), self.db]:
                 with contextlib.suppress(sqlite3.Error):
                     db.close()
             if self._writer_lock is not None:

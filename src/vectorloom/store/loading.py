@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class Loader:
         self.fresh = [FreshRows(field) for field in schema.fields]
         self.lost: dict[int, str] = {}
         self._segments: dict[int, Segment] = {}
+        self._awaited: dict[str, Segment] = {}
         self._living: dict[int, _Living] = {}
         self._fresh_living = [_Living.of(np.empty(0, np.int64)) for _ in schema.fields]
         self._version = self._epoch = -1
@@ -108,6 +110,10 @@ class Loader:
         self._fresh_living = [each.without(dead) for each in self._fresh_living]
         self._version, self._epoch = state.version, state.epoch
         return self._view(state)
+
+    def await_segments(self, made: Sequence[Segment]) -> None:
+        """Take these, opened already, when their files are listed."""
+        self._awaited = {segment.record.file: segment for segment in made}
 
     def remake(self, view: View) -> View:
         """Return the view with graphs and damage as they are now."""
@@ -158,7 +164,10 @@ class Loader:
                 continue
             field = self.schema.fields[record.field]
             try:
-                segment = Segment(self.folder, field, record, str(state.id_type), self._own)
+                segment = self._awaited.pop(record.file, None) or Segment(
+                    self.folder, field, record, str(state.id_type), self._own
+                )
+                segment.record = record
             except FileNotFoundError:
                 if not lose_missing:
                     raise
@@ -167,6 +176,7 @@ class Loader:
                 self._lose(record, str(error))
             else:
                 self._segments[record.number] = segment
+        self._awaited = {}
         for number in set(self._segments) - numbers:
             del self._segments[number]
         self._living = {

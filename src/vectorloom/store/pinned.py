@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.store.collection import Collection
-from vectorloom.store.engine import Engine, MovedOnError
+from vectorloom.store.engine import Engine, MovedOnError, showing
 from vectorloom.store.reading import compiled, packed_queries
 from vectorloom.store.view import Answer, Effort, Queries, View, search_parts
 
@@ -73,7 +73,7 @@ class Pin:
         among = None
         if wanted is not None:
             try:
-                with engine.reader() as db:
+                with engine.reader() as db, showing(view, db):
                     among = engine.rows_where(wanted, view, db)
             except MovedOnError:
                 return None

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from vectorloom.index.answer import checked_queries
 from vectorloom.index.dense.store import RowStore
 from vectorloom.index.hits import Hits, distances_from_scores, narrow_scores
 from vectorloom.index.multivector.token_vectors import TokenVectors, as_float_tokens, unit_rows
-from vectorloom.store.database import read_state, transaction
 from vectorloom.store.engine import Engine, MovedOnError
 from vectorloom.store.filter_sql import CompiledFilter, compile_filter
 from vectorloom.store.points import Payload, PointHits, Points, checked_ids
@@ -27,6 +26,13 @@ from vectorloom.store.stored import Stored, decoded, gathered, sparse_rows
 from vectorloom.store.view import Answer, Effort, Queries, View, search_parts
 
 Where = Mapping[str, Any] | None
+
+
+class Leg(NamedTuple):
+    """A checked question: what finds its hits and says how, and whether that reads the database."""
+
+    ask: Callable[[View, sqlite3.Connection], tuple[PointHits, str]]
+    reads: bool = True
 
 
 def compiled(engine: Engine, where: Where) -> CompiledFilter | None:
@@ -94,8 +100,8 @@ def asker(
     where: Where,
     effort: Effort,
     with_payloads: bool,
-) -> Callable[[View, sqlite3.Connection], tuple[PointHits, str]]:
-    """Return what finds the hits of checked queries, and how, at a commit (`at_one_commit`)."""
+) -> Leg:
+    """Return what finds the hits of checked queries at a commit (`at_one_commit`)."""
     wanted = compiled(engine, where)
     engine.searched = time.monotonic()
 
@@ -110,11 +116,11 @@ def asker(
         payloads: list[list[Payload | None]] = []
         texts: list[list[str | None]] = []
         if with_payloads:
-            payloads, texts = _contents(answer, view, db)
+            payloads, texts = _contents(answer, db)
         hits = _hits(answer, k, engine.schema.fields[place].answers, payloads, texts, view)
         return hits, _told(wanted, among, view, answer.plan)
 
-    return ask
+    return Leg(ask, with_payloads or wanted is not None)
 
 
 def _told(
@@ -146,11 +152,11 @@ def _hits(answer: Answer, k: int, metric: str, payloads: Any, texts: Any, view: 
     )
 
 
-def _contents(answer: Answer, view: View, db: sqlite3.Connection) -> tuple[Any, Any]:
+def _contents(answer: Answer, db: sqlite3.Connection) -> tuple[Any, Any]:
     """Return payloads and texts of hits; two queries may share a row."""
     flat = answer.rows[answer.rows >= 0]
     wanted = np.unique(flat).tolist() if len(answer.rows) > 1 else flat.tolist()
-    found = _by_row(wanted, view, db)
+    found = _by_row(wanted, db)
     payloads, texts = [], []
     for rows, count in zip(answer.rows.tolist(), answer.counts.tolist(), strict=True):
         own = [found[row] for row in rows[:count]]
@@ -159,11 +165,7 @@ def _contents(answer: Answer, view: View, db: sqlite3.Connection) -> tuple[Any, 
     return payloads, texts
 
 
-def _by_row(
-    rows: list[int], view: View, db: sqlite3.Connection
-) -> dict[int, tuple[str | None, str | None]]:
-    if not rows:
-        return {}
+def _by_row(rows: list[int], db: sqlite3.Connection) -> dict[int, tuple[str | None, str | None]]:
     if len(rows) <= 100:
         marks = ",".join("?" * len(rows))
         listed: Any = rows
@@ -171,26 +173,19 @@ def _by_row(
     else:
         listed = (json.dumps(rows),)
         source = "points WHERE row IN (SELECT value FROM json_each(?))"
-    # One statement is one commit's truth: the version in it says of which.
-    found = db.execute(
-        f"SELECT row, payload, text, (SELECT version FROM state) FROM {source}", listed
-    ).fetchall()
-    if len(found) < len(rows) or found[0][3] != view.version:
-        raise MovedOnError
-    return {row: (payload, text) for row, payload, text, _ in found}
+    found = db.execute(f"SELECT row, payload, text FROM {source}", listed)
+    return {row: (payload, text) for row, payload, text in found}
 
 
-def contents_by_id(hits: Hits, view: View, db: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
-    """Return payloads and texts of hits by their ids, as of the view."""
+def contents_by_id(hits: Hits, db: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
+    """Return payloads and texts of hits by their ids; `db` shows the commit of the hits."""
     wanted = {id_ for i in range(len(hits)) for id_ in hits[i].ids.tolist()}
     listed = json.dumps(list(wanted), ensure_ascii=False)
     found = db.execute(
-        "SELECT p.id, p.payload, p.text, (SELECT version FROM state) FROM json_each(?) AS j CROSS "
-        "JOIN points AS p ON p.id = j.value",
+        "SELECT p.id, p.payload, p.text FROM json_each(?) AS j CROSS JOIN points AS p ON "
+        "p.id = j.value",
         (listed,),
-    ).fetchall()
-    if len(found) < len(wanted) or (found and found[0][3] != view.version):
-        raise MovedOnError
+    )
     by_id = {row[0]: (None if row[1] is None else json.loads(row[1]), row[2]) for row in found}
     own = [[by_id[id_] for id_ in hits[i].ids.tolist()] for i in range(len(hits))]
     return [[p for p, _ in row] for row in own], [[t for _, t in row] for row in own]
@@ -212,17 +207,13 @@ def get(engine: Engine, ids: Any, missing: str, with_vectors: bool) -> Points:
 
     def ask(view: View, db: sqlite3.Connection) -> Points:
         found = db.execute(
-            "SELECT p.id, p.row, p.payload, p.text, (SELECT version FROM state) FROM json_each(?) "
-            "AS j CROSS JOIN points AS p ON p.id = j.value ORDER BY j.key",
+            "SELECT p.id, p.row, p.payload, p.text FROM json_each(?) AS j CROSS JOIN points AS p "
+            "ON p.id = j.value ORDER BY j.key",
             (listed,),
         ).fetchall()
-        if found and found[0][4] != view.version:
-            raise MovedOnError
         if missing == "raise" and len(found) < len(wanted):
             there = {row[0] for row in found}
             absent = [id_ for id_ in wanted.tolist() if id_ not in there]
-            if not found and read_state(db).version != view.version:
-                raise MovedOnError
             raise ParameterError(
                 f"{len(absent)} of {len(wanted)} ids are not in this collection, first "
                 f"{absent[0]!r}. Pass missing='ignore' to get the others."
@@ -311,14 +302,11 @@ def scroll(
 
     def ask(view: View, db: sqlite3.Connection) -> Points:
         behind = "" if last is None else "AND id > ? "
-        with transaction(db, "DEFERRED"):
-            if read_state(db).version != view.version:
-                raise MovedOnError
-            found = db.execute(
-                f"SELECT id, row, payload, text FROM points WHERE {condition} {behind}"
-                "ORDER BY id LIMIT ?",
-                (*parameters, *(() if last is None else (last,)), batch),
-            ).fetchall()
+        found = db.execute(
+            f"SELECT id, row, payload, text FROM points WHERE {condition} {behind}"
+            "ORDER BY id LIMIT ?",
+            (*parameters, *(() if last is None else (last,)), batch),
+        ).fetchall()
         return points_of(engine, view, found, with_vectors)
 
     while True:

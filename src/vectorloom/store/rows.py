@@ -108,6 +108,7 @@ class FreshRows:
         self._norms = _Growing(np.dtype(np.float64))
         self._rows = _Growing(np.dtype(np.int64))
         self._ids: _Growing | None = None
+        self._order = _TextOrder()
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -148,12 +149,16 @@ class FreshRows:
             self._scales.append(more.scales)
         self._norms.append(norms_of(self.schema, more))
         self._ids.append(ids)
+        if ids.dtype == object:
+            self._order.append(ids)
         self._rows.append(rows)
         self.n = len(self._rows.held)
 
     def store(self) -> Store:
         """Return all rows held now, searchable."""
-        return searchable(self.schema, ids_holder(self.ids), self.held, self._norms.held)
+        ids = self.ids
+        holder: IntIds | StrIds = self._order.holder(ids) if ids.dtype == object else IntIds(ids)
+        return searchable(self.schema, holder, self.held, self._norms.held)
 
     def behind(self, row: int) -> FreshRows:
         """Return a copy of what came behind this row number."""
@@ -163,6 +168,32 @@ class FreshRows:
             at = np.arange(start, self.n)
             rest.append(self.rows[start:], self.ids[start:], self.held.take(at))
         return rest
+
+
+class _TextOrder:
+    """The order of text ids that are appended to; to sort all anew would hold threads up."""
+
+    def __init__(self) -> None:
+        self._sorted = np.empty(0, object)
+        self._places = np.empty(0, np.int64)
+        self._ascending = True
+
+    def append(self, ids: NDArray[Any]) -> None:
+        n = len(self._sorted)
+        order = np.array(sorted(range(len(ids)), key=ids.tolist().__getitem__), np.int64)
+        new = ids[order]
+        at = np.searchsorted(self._sorted, new)
+        self._ascending &= bool((at == n).all() and (order[1:] > order[:-1]).all())
+        self._sorted = np.insert(self._sorted, at, new)
+        self._places = np.insert(self._places, at, order + n)
+
+    def holder(self, ids: NDArray[Any]) -> StrIds:
+        """Return the ids, all that were appended, with their ranks."""
+        if self._ascending:
+            return StrIds(ids, True)
+        ranks = np.empty(len(ids), np.int64)
+        ranks[self._places] = np.arange(len(ids))
+        return StrIds(ids, False, ranks=ranks)
 
 
 class _Growing:

@@ -111,6 +111,12 @@ class Segment:
         """Whether what is derived is worth it and not there."""
         return not self.is_indexed and len(self) >= GRAPH_MIN_ROWS
 
+    def remove(self) -> None:
+        """Remove its files; who has it open goes on with them."""
+        for path in (self.path, self.graph_path):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
     # ---- checksums -----------------------------------------------------------------------------
 
     def check_positions(self, positions: NDArray[np.int64]) -> bool:

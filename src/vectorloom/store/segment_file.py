@@ -87,9 +87,15 @@ def whole(held: Stored) -> Content:
 
 
 def moved(
-    parts: Sequence[Stored], source: NDArray[np.int64], positions: NDArray[np.int64]
+    parts: Sequence[Stored],
+    source: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    before_each: Callable[[], None] | None = None,
 ) -> Content:
-    """Return the rows parts[source[i]][positions[i]] on their way, never all at once."""
+    """Return the rows parts[source[i]][positions[i]] on their way, never all at once.
+
+    `before_each`: called before each piece; what it raises ends the way.
+    """
     starts, scales = None, None
     if parts[0].starts is not None:
         starts = run_offsets(lengths_of(parts, source, positions))
@@ -100,6 +106,8 @@ def moved(
     def pieces(i: int) -> Iterator[NDArray[Any]]:
         alone = [Stored((part.runs[i],), None, part.starts) for part in parts]
         for at in range(0, len(source), _PIECE):
+            if before_each is not None:
+                before_each()
             piece = slice(at, at + _PIECE)
             yield gathered(alone, source[piece], positions[piece]).runs[0]
 
@@ -263,7 +271,6 @@ def _write_arrow(
     import pyarrow as pa
 
     n = len(rows)
-    ascending = bool((ids[1:] > ids[:-1]).all())
     # Zeros that are never looked at: the sink puts the vectors in their place.
     rooms = [pa.py_buffer(mmap.mmap(-1, max(1, each.total))) for each in sink.streams]
     rooms = [room.slice(0, each.total) for room, each in zip(rooms, sink.streams, strict=True)]
@@ -272,13 +279,16 @@ def _write_arrow(
     columns = {"vector": vectors, "row": pa.array(rows)}
     text = ids.dtype == object
     columns["id"] = pa.array(ids, pa.large_string()) if text else pa.array(ids)
+    ranks = _ranks(columns["id"]) if text else None
+    order = ids if ranks is None else ranks
+    ascending = bool((order[1:] > order[:-1]).all())
     if content.scales is not None:
         scales = pa.array(np.ascontiguousarray(content.scales))
         if content.starts is not None:
             scales = pa.LargeListArray.from_arrays(pa.array(content.starts), scales)
         columns["scale"] = scales
-    if text and not ascending:
-        columns["rank"] = pa.array(StrIds(ids, ascending).tie_keys())
+    if ranks is not None and not ascending:
+        columns["rank"] = pa.array(ranks)
     batch = pa.RecordBatch.from_pydict(columns)
     about = {"vectorloom": "segment", "metric": schema.metric}
     if schema.kind == "dense":
@@ -287,6 +297,15 @@ def _write_arrow(
     with pa.PythonFile(sink, mode="w") as out, pa.ipc.new_file(out, batch.schema) as writer:
         writer.write_batch(batch)
     return ascending
+
+
+def _ranks(ids: Any) -> NDArray[np.int64]:
+    """Return the place of each text among all, by code points, which are in the order of bytes."""
+    import pyarrow.compute as pc  # goes on while other threads do; Python's sort does not
+
+    ranks = np.empty(len(ids), np.int64)
+    ranks[pc.sort_indices(ids).to_numpy()] = np.arange(len(ids))
+    return ranks
 
 
 def _arrow_vectors(

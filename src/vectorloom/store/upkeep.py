@@ -10,25 +10,25 @@ file to file in pieces.
 from __future__ import annotations
 
 import contextlib
-import logging
 import sqlite3
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.errors import VectorloomError
 from vectorloom.store.engine import Engine
 from vectorloom.store.schema import FieldSchema
 from vectorloom.store.segment import DERIVED, GRAPH_MIN_ROWS, Segment
-from vectorloom.store.segment_file import FOLDER, SegmentRecord, moved, write_segment
+from vectorloom.store.segment_file import (
+    FOLDER,
+    Content,
+    SegmentRecord,
+    moved,
+    write_segment,
+)
 from vectorloom.store.stored import Stored, gathered
-
-log = logging.getLogger("vectorloom.store")
 
 #: Fresh rows are sealed when they are so many, or take so many bytes.
 SEAL_ROWS = 16_384
@@ -41,11 +41,8 @@ _MOST_DEAD = 0.2
 # their size: each row is then rewritten log(n) times.
 _RATIO = 2.0
 _MOST_ROWS = 8_000_000
-_MOST_UNINDEXED = 65_536
-_UNINDEXED_SHARE = 0.5
-_IDLE_S = 1.0
-_ASKED_S = 5.0
-_TICK_S = 0.25
+# While rows stream in and are asked for, indexed segments are merged when there are so many.
+_MOST_WALKS = 8
 
 
 def is_full(field: FieldSchema, held: Stored) -> bool:
@@ -56,7 +53,6 @@ def is_full(field: FieldSchema, held: Stored) -> bool:
 def seal(engine: Engine) -> bool:
     """Move all fresh vectors into segments; False where there were none."""
     with engine.upkeep:
-        written: list[SegmentRecord] = []
         with engine.lock:
             engine.require_writable()
             loader = engine.loader
@@ -66,21 +62,54 @@ def seal(engine: Engine) -> bool:
         if not counts[0]:
             return False
         last = int(held[0].rows[counts[0] - 1])
+        made: list[Segment] = []
         for place, fresh in enumerate(held):
             keep = np.flatnonzero(lives[place][: counts[place]])
             if len(keep):
                 rows, ids = fresh.rows[keep], fresh.ids[keep]
                 content = moved([fresh.held], np.zeros(len(keep), np.int64), keep)
-                written.append(
-                    write_segment(engine.folder, fresh.schema, place, rows, ids, content)
-                )
+                made.append(_written(engine, place, rows, ids, content))
         gone = held[0].rows[: counts[0]][lives[0][: counts[0]] == 0]
-        with engine.commit() as db:
-            list_segments(db, written)
+        with _kept_if_listed(engine, made), engine.commit() as db:
+            engine.loader.await_segments(made)
+            list_segments(db, [segment.record for segment in made])
             db.execute("DELETE FROM fresh WHERE first <= ?", (last,))
             _bury(db, gone)
-        _give_back(engine)
-        return True
+    engine.checkpoint()
+    return True
+
+
+def _written(
+    engine: Engine, place: int, rows: NDArray[np.int64], ids: NDArray[Any], content: Content
+) -> Segment:
+    """Write a segment and open it, so that the commit that lists it has little to do."""
+    schema = engine.schema.fields[place]
+    record = write_segment(engine.folder, schema, place, rows, ids, content)
+    id_type = "str" if ids.dtype == object else "int64"
+    return Segment(engine.folder, schema, record, id_type)
+
+
+@contextlib.contextmanager
+def _kept_if_listed(engine: Engine, made: Sequence[Segment]) -> Iterator[None]:
+    """Remove the files of new segments where something went wrong before they were listed."""
+    try:
+        yield
+    except BaseException:
+        for segment in made:
+            if not _may_be_listed(engine, segment):
+                segment.remove()
+        raise
+
+
+def _may_be_listed(engine: Engine, segment: Segment) -> bool:
+    try:
+        with engine.lock:
+            found = engine.db.execute(
+                "SELECT 1 FROM segments WHERE file = ?", (segment.record.file,)
+            )
+            return found.fetchone() is not None
+    except sqlite3.Error:
+        return True  # the next writer knows
 
 
 def list_segments(db: sqlite3.Connection, records: Sequence[SegmentRecord]) -> None:
@@ -97,37 +126,76 @@ def _bury(db: sqlite3.Connection, rows: NDArray[np.int64]) -> None:
     db.executemany("DELETE FROM dead WHERE row = ?", [(row,) for row in rows.tolist()])
 
 
-def _give_back(engine: Engine) -> None:
-    """Return the pages of the database that moved into segments to the file system."""
-    with engine.lock, contextlib.suppress(sqlite3.Error):
-        # A script, for it frees a page a step and `execute` takes one step of what has no columns.
-        engine.db.executescript("PRAGMA incremental_vacuum")
-        engine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
 # ---- compaction --------------------------------------------------------------------------------
 
 
-def compact(engine: Engine, *, fully: bool = False) -> int:
+#: What builds the graph of a segment.
+Build = Callable[[Segment], None]
+#: Called now and then; raises where work is to end.
+Stop = Callable[[], None]
+
+
+def _go_on() -> None:
+    pass
+
+
+def compact(
+    engine: Engine, build: Build | None = None, *, fully: bool = False, stop: Stop = _go_on
+) -> int:
     """Merge segments, leave dead rows out; return how many were replaced.
 
-    `fully`: merge all, up to 8 million rows each, whatever their sizes.
+    Parameters
+    ----------
+    engine : Engine
+    build : callable, default=None
+        Called with a new segment before it is listed, so that no search has to scan what was
+        walked through before.
+    fully : bool, default=False
+        Merge all, up to 8 million rows each, whatever their sizes.
+    stop : callable, default=none
+        Raises where this is to end; nothing is changed then.
     """
     replaced = 0
-    with engine.building, engine.upkeep:
+    with engine.building:
         for place in range(len(engine.schema.fields)):
             while True:
                 run = _choose(engine, place, fully)
                 if not run:
                     break
-                merge(engine, place, run)
+                merge(engine, place, run, build, stop)
                 replaced += len(run)
                 if fully:
                     break
     return replaced
 
 
-def _choose(engine: Engine, place: int, fully: bool) -> list[Segment]:
+def index_streaming(engine: Engine, build: Build, stop: Stop = _go_on) -> bool:
+    """Do one thing for searches while rows stream in; False when there is none.
+
+    Segments without a graph are merged into one that gets it. The slower that is against the
+    writer, the more come together for the next. Indexed ones are merged when there are many, for
+    each is a walk.
+    """
+    with engine.building:
+        for place in range(len(engine.schema.fields)):
+            with engine.lock:
+                own = [s for s in engine.loader.segments if s.record.field == place]
+            bare = [s for s in own if s.wants_graph and not s.damaged]
+            if len(bare) == 1:
+                build(bare[0])
+                engine.remake()
+                return True
+            if len(bare) > 1:
+                merge(engine, place, bare, build, stop)
+                return True
+            run = _choose(engine, place, fully=False, at_least=_MOST_WALKS)
+            if run:
+                merge(engine, place, run, build, stop)
+                return True
+    return False
+
+
+def _choose(engine: Engine, place: int, fully: bool, at_least: int = 2) -> list[Segment]:
     """Return the segments to be merged next, none when all is well."""
     with engine.lock:
         all_ = [s for s in engine.loader.segments if s.record.field == place and not s.damaged]
@@ -145,13 +213,22 @@ def _choose(engine: Engine, place: int, fully: bool) -> list[Segment]:
             break
         run.append(segment)
         total += n
-    return run if len(run) > 1 else []
+    return run if len(run) >= at_least else []
 
 
-def merge(engine: Engine, place: int, run: Sequence[Segment]) -> None:
-    """Write the living rows of some segments of a field into one, in their place."""
-    schema = engine.schema.fields[place]
+def merge(
+    engine: Engine,
+    place: int,
+    run: Sequence[Segment],
+    build: Build | None = None,
+    stop: Stop = _go_on,
+) -> None:
+    """Write the living rows of some segments of a field into one, in their place.
+
+    Called with `building` held where others may do the same. Seals and snapshots go on meanwhile.
+    """
     with engine.lock:
+        engine.require_writable()
         lives = [engine.loader.live_of(segment) for segment in run]
     keep = [np.flatnonzero(live) for live in lives]
     rows = np.concatenate([s.rows[at] for s, at in zip(run, keep, strict=True)])
@@ -159,42 +236,41 @@ def merge(engine: Engine, place: int, run: Sequence[Segment]) -> None:
     positions = np.concatenate(keep)
     order = np.argsort(rows, kind="stable")
     rows, source, positions = rows[order], source[order], positions[order]
-    written: list[SegmentRecord] = []
+    made: list[Segment] = []
     if len(rows):
         alone = [Stored((_ids(segment),)) for segment in run]
         ids = gathered(alone, source, positions).runs[0]
         for segment, own in zip(run, keep, strict=True):
             segment.require_sound(own)
-        content = moved([segment.held for segment in run], source, positions)
-        written.append(write_segment(engine.folder, schema, place, rows, ids, content))
-    gone = [s.rows[live == 0] for s, live in zip(run, lives, strict=True)]
-    with engine.commit() as db:
-        numbers = [(segment.record.number,) for segment in run]
-        db.executemany("DELETE FROM segments WHERE number = ?", numbers)
-        list_segments(db, written)
-        if len(engine.schema.fields) == 1:
-            _bury(db, np.concatenate(gone))
-        else:
-            _bury_unheld(engine, db, np.concatenate(gone), place, run)
-    for segment in run:
-        for path in (segment.path, segment.graph_path):
-            with contextlib.suppress(OSError):
-                path.unlink()
-    _give_back(engine)
+        content = moved([segment.held for segment in run], source, positions, stop)
+        made.append(_written(engine, place, rows, ids, content))
+    gone = np.concatenate([s.rows[live == 0] for s, live in zip(run, lives, strict=True)])
+    with _kept_if_listed(engine, made):
+        for segment in made:
+            if build is not None and segment.wants_graph:
+                build(segment)
+        with engine.upkeep:
+            with engine.commit() as db:
+                engine.loader.await_segments(made)
+                numbers = [(segment.record.number,) for segment in run]
+                db.executemany("DELETE FROM segments WHERE number = ?", numbers)
+                list_segments(db, [segment.record for segment in made])
+                if len(engine.schema.fields) > 1:
+                    gone = _unheld(engine, gone, place, run)
+                _bury(db, gone)
+            for segment in run:
+                segment.remove()
+    engine.checkpoint()
 
 
-def _bury_unheld(
-    engine: Engine,
-    db: sqlite3.Connection,
-    rows: NDArray[np.int64],
-    place: int,
-    run: Sequence[Segment],
-) -> None:
-    """Forget dead rows that no segment of another field holds."""
+def _unheld(
+    engine: Engine, rows: NDArray[np.int64], place: int, run: Sequence[Segment]
+) -> NDArray[np.int64]:
+    """Return the dead rows that no segment of another field holds."""
     for segment in engine.loader.segments:
         if segment not in run and segment.record.field != place:
             rows = rows[~np.isin(rows, segment.rows)]
-    _bury(db, rows)
+    return rows
 
 
 def _ids(segment: Segment) -> NDArray[Any]:
@@ -218,14 +294,6 @@ def build_graphs(engine: Engine, n_jobs: int | None, room: int | None) -> int:
     return built
 
 
-def unindexed(engine: Engine) -> tuple[int, int]:
-    """Return how many sealed rows have no graph though they should, and how many have one."""
-    with engine.lock:
-        segments = engine.loader.segments
-    small = sum(len(s) for s in segments if not s.is_indexed)
-    return small, sum(len(s) for s in segments if s.is_indexed)
-
-
 # ---- the folder --------------------------------------------------------------------------------
 
 
@@ -245,93 +313,4 @@ def remove_strays(folder: Path, db: sqlite3.Connection) -> list[str]:
     return removed
 
 
-class Keeper(threading.Thread):
-    """The background thread: seals, merges and builds when there is need, or nothing else to do.
-
-    Parameters
-    ----------
-    engine : Engine
-    n_jobs : int or None
-    room : int or None
-    """
-
-    def __init__(self, engine: Engine, n_jobs: int | None, room: int | None) -> None:
-        super().__init__(name="vectorloom-keeper", daemon=True)
-        self._engine = engine
-        self._n_jobs = n_jobs
-        self._room = room
-        self._wake = threading.Event()
-        self._stop_asked = False
-        self._last_write = time.monotonic()
-        self._unscrubbed: Iterator[None] | None = None
-        self.building = False
-        self.last_error: str | None = None
-
-    def wrote(self) -> None:
-        """Tell that there was a commit."""
-        self._last_write = time.monotonic()
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Ask the thread to end and wait, but not for a graph that is being built."""
-        self._stop_asked = True
-        self._wake.set()
-        while self.is_alive() and not self.building:
-            self.join(0.05)
-
-    def run(self) -> None:
-        """Work until `stop`."""
-        while not self._stop_asked:
-            idle = time.monotonic() - self._last_write > _IDLE_S
-            try:
-                busy = self._step(idle)
-                self.last_error = None
-            except Exception as error:
-                if self._engine.closed:
-                    return  # what it was working on was let go
-                if not isinstance(error, VectorloomError | OSError | MemoryError):
-                    log.exception("upkeep of %s failed", self._engine.folder)
-                elif self.last_error != str(error):
-                    log.warning("upkeep of %s stopped: %s", self._engine.folder, error)
-                self.last_error = str(error)
-                busy = False
-            if not busy:
-                self._wake.wait(_TICK_S if not idle else 5.0)
-                self._wake.clear()
-
-    def _step(self, idle: bool) -> bool:
-        """Do one thing that is due; False when there is none."""
-        engine = self._engine
-        with engine.lock:
-            full = [is_full(each.schema, each.held) for each in engine.loader.fresh]
-        if any(full) and engine.loader.fresh[0].n >= SEAL_AT_LEAST:
-            return seal(engine)
-        bare, walked = unindexed(engine)
-        # While rows stream in and no one asks, a graph would only be built again.
-        asked = time.monotonic() - engine.searched < _ASKED_S
-        if idle or (asked and bare >= max(_MOST_UNINDEXED, _UNINDEXED_SHARE * walked)):
-            self.building = True
-            try:
-                if compact(engine) or self._stop_asked:
-                    return True
-                if build_graphs(engine, self._n_jobs, self._room):
-                    return True
-            finally:
-                self.building = False
-        return idle and self._scrub()
-
-    def _scrub(self) -> bool:
-        """Verify one more run of blocks; damage is known before it is asked for."""
-        with self._engine.lock:
-            segments = self._engine.loader.segments
-        for segment in segments:
-            found = segment.scrub(64)
-            if found is None:
-                continue
-            if found:
-                self._engine.remake()
-            return True
-        return False
-
-
-__all__ = ["GRAPH_MIN_ROWS", "Keeper", "build_graphs", "compact", "remove_strays", "seal"]
+__all__ = ["GRAPH_MIN_ROWS", "build_graphs", "compact", "index_streaming", "remove_strays", "seal"]

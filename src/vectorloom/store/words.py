@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from vectorloom.index.hits import Hits
 from vectorloom.index.sparse.bm25 import BM25
-from vectorloom.store.database import transaction
-from vectorloom.store.engine import Engine, MovedOnError
+from vectorloom.store.engine import Engine
 from vectorloom.store.points import PointHits
-from vectorloom.store.reading import Where, compiled, contents_by_id
+from vectorloom.store.reading import Leg, Where, compiled, contents_by_id
 from vectorloom.store.view import View
 
 _PIECE = 10_000
@@ -48,10 +47,8 @@ class Words:
         self._rows = np.empty(0, np.int64)
         self._ids: NDArray[Any] = np.empty(0, np.int64)
 
-    def asker(
-        self, texts: Sequence[str], k: int, where: Where, with_payloads: bool
-    ) -> Callable[[View, sqlite3.Connection], tuple[PointHits, str]]:
-        """Return what finds the best texts of each query, and how, at a commit."""
+    def asker(self, texts: Sequence[str], k: int, where: Where, with_payloads: bool) -> Leg:
+        """Return what finds the best texts of each query at a commit."""
         wanted = compiled(self._engine, where)
 
         def ask(view: View, db: sqlite3.Connection) -> tuple[PointHits, str]:
@@ -63,7 +60,7 @@ class Words:
             payloads: list[Any] = []
             stored: list[Any] = []
             if with_payloads:
-                payloads, stored = contents_by_id(hits, view, db)
+                payloads, stored = contents_by_id(hits, db)
             plan = f"words: {len(inside):,} of {view.n_points:,} points have text and match"
             point_hits = PointHits(
                 hits.ids, hits.scores, hits.distances, hits.counts, hits.metric, None,
@@ -71,7 +68,7 @@ class Words:
             )  # fmt: skip
             return point_hits, plan
 
-        return ask
+        return Leg(ask)
 
     def _found(
         self, texts: Sequence[str], k: int, rows: NDArray[np.int64] | None, view: View
@@ -88,21 +85,15 @@ class Words:
         return self._index.search(list(texts), k, only)
 
     def _follow(self, view: View, db: sqlite3.Connection) -> None:
-        """Bring the index to the commit of a view."""
+        """Bring the index to the commit of a view, which `db` shows."""
         if self._version == view.version:
             return
         try:
-            with transaction(db, "DEFERRED"):
-                version, listed = db.execute(
-                    "SELECT (SELECT version FROM state), (SELECT group_concat(row) FROM points "
-                    "WHERE text IS NOT NULL)"
-                ).fetchone()
-                if version != view.version:
-                    raise MovedOnError
-                now = np.fromstring(listed, np.int64, sep=",") if listed else self._rows[:0]
-                self._change(np.sort(now), db)
-        except MovedOnError:
-            raise
+            (listed,) = db.execute(
+                "SELECT group_concat(row) FROM points WHERE text IS NOT NULL"
+            ).fetchone()
+            now = np.fromstring(listed, np.int64, sep=",") if listed else self._rows[:0]
+            self._change(np.sort(now), db)
         except BaseException:
             self._forget()  # half changed, it must not be asked
             raise
