@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import inspect
 
 import numpy as np
 import pytest
@@ -14,8 +16,16 @@ from vectorloom.errors import CapacityError, FormatError, ParameterError, ShapeE
 httpx = pytest.importorskip("httpx")
 
 from direct_server import URL, Direct, served  # noqa: E402
-from vectorloom.clients import AsyncClient, Client, ServerError  # noqa: E402
+from vectorloom.clients import (  # noqa: E402
+    AsyncClient,
+    AsyncRemoteCollection,
+    Client,
+    Operation,
+    RemoteCollection,
+    ServerError,
+)
 from vectorloom.serve import add_key, make_app  # noqa: E402
+from vectorloom.store.schema import FieldSchema, Schema  # noqa: E402
 
 DIM = 4
 ROWS = np.random.default_rng(0).standard_normal((30, DIM))
@@ -138,6 +148,9 @@ def test_the_async_client_answers_as_the_other(tmp_path):
             assert (await again.info())["points"] == 30
             assert await client.collections() == ["c"]
             assert await again.delete([0]) == 1
+            assert (await client.wait(await again.verify()))["sound"]
+            assert (await again.together({"vector": ROWS[1]}, 2)).ids.tolist()[0][0] == 1
+            assert (await client.operations())[0].kind == "verify"
             with pytest.raises(ParameterError, match="1 of 1 ids"):
                 await again.get([0])
             return hits, pages, points
@@ -205,6 +218,163 @@ def test_what_cannot_be_meant_is_refused_here_or_there(tmp_path):
         Client("localhost:8400")
 
 
+def test_fields_and_words_are_asked_together(tmp_path):
+    fields = {"dense": 3, "terms": {"kind": "sparse", "dim": 5}}
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((12, 3)).astype(np.float32)
+    weights = np.where(rng.random((12, 5)) < 0.6, rng.random((12, 5)), 0).astype(np.float32)
+    texts = [f"heist number {i}" if i % 2 else "letters" for i in range(12)]
+    with vl.collection(tmp_path / "own", fields=fields) as own, served(tmp_path) as client:
+        other = client.create("other", fields=fields)
+        for each in (own, other):
+            each.upsert(list(range(12)), {"dense": rows, "terms": weights}, PAYLOADS[:12], texts)
+        queries = {"dense": rows[4], "terms": weights[7], "$text": "heist"}
+        for more in (
+            {},
+            {"where": {"n": {"$gt": 3}}, "depth": 4},
+            {"fusion": "weighted", "weights": {"dense": 0.5, "terms": 0.3, "$text": 0.2}},
+            {"payloads": False},
+        ):
+            a, b = own.together(queries, 6, **more), other.together(queries, 6, **more)
+            assert_same_hits(a, b)
+            for name in queries:
+                np.testing.assert_array_equal(a.leg_ranks[name], b.leg_ranks[name])
+                np.testing.assert_array_equal(a.leg_scores[name], b.leg_scores[name])
+        with pytest.raises(ParameterError, match="one query is taken for each field"):
+            other.together({"terms": weights[:2]})
+        with pytest.raises(ParameterError, match="must map fields"):
+            other.together([rows[0]])
+
+
+def test_payloads_arrive_as_they_were_given(tmp_path):
+    told = [None, {}, {"deep": {"x": [1, None, "é", 2**60]}, "f": 0.1}]
+    with served(tmp_path) as client:
+        c = client.create("c", DIM)
+        c.upsert([1, 2, 3], ROWS[:3], told)
+        assert c.get([1, 2, 3]).payloads == told
+        c.set_payloads([1, 2], [{"when": dt.date(2001, 2, 3)}, None])
+        assert c.get([1, 2, 3]).payloads == [{"when": "2001-02-03"}, None, told[2]]
+        assert c.count({"when": {"$gte": dt.date(2001, 1, 1)}}) == 1
+        with pytest.raises(ParameterError, match="cannot be said in JSON"):
+            c.count({"n": object()})
+        with pytest.raises(ParameterError, match="cannot be said in JSON"):
+            c.count({"n": float("nan")})
+        with pytest.raises(ParameterError, match="1 of 2 ids"):
+            c.set_payloads([1, 99], [None, None])
+        with pytest.raises(ShapeError, match=r"pass \[1\]"):
+            c.get(1)
+
+
+def test_long_work_is_begun_and_waited_for(tmp_path):
+    with served(tmp_path) as client:
+        c = client.create("c", DIM)
+        c.upsert(list(range(30)), ROWS)
+        assert client.wait(c.optimize()) == {"points": 30, "segments": 1}
+        assert client.wait(c.verify())["sound"]
+        assert client.wait(c.snapshot("s"), timeout=30) == {"snapshot": "s"}
+        assert [each["snapshot"] for each in c.snapshots()] == ["s"]
+        with pytest.raises(ServerError, match="of this name already"):
+            c.snapshot("s")
+        assert client.wait(c.restore("s", "again")) == {"points": 30}
+        assert len(client.collection("again")) == 30
+        assert [each.kind for each in client.operations()] == [
+            "restore", "snapshot", "verify", "optimize",
+        ]  # fmt: skip
+        one = client.operations()[0]
+        assert client.operation(one.id) == one
+        assert (one.state, one.collection, one.is_over) == ("done", "again", True)
+        with pytest.raises(ServerError, match="is done"):
+            client.retry(one.id)
+        with pytest.raises(ServerError, match="is done"):
+            client.cancel(one.id)
+        with pytest.raises(ParameterError, match="imports no files"):
+            c.import_("rows.npz")
+        c.remove_snapshot("s")
+        client.remove("again")
+        assert (c.snapshots(), client.collections()) == ([], ["c"])
+
+
+def test_work_that_fails_says_why():
+    told = {"id": "5f", "kind": "import", "collection": "c", "state": "failed"}
+    wrong = told | {"error": {"status": 422, "kind": "ParameterError", "message": "no column"}}
+    with pytest.raises(ParameterError, match="no column"):
+        Operation.from_dict(wrong).outcome()
+    with pytest.raises(ServerError, match="retry queues it again"):
+        Operation.from_dict(told | {"state": "interrupted"}).outcome()
+    running = told | {"state": "running"}
+    transport, _ = replies(*[httpx.Response(200, json=running)] * 9)
+    with (
+        Client(URL, transport=transport) as client,
+        pytest.raises(TimeoutError, match=r"cancel\('5f'\)"),
+    ):
+        client.wait(Operation.from_dict(running), timeout=0.1)
+
+
+def test_names_lead_to_collections(tmp_path):
+    with served(tmp_path) as client:
+        client.create("v1", DIM).upsert([1], ROWS[:1])
+        client.create("v2", DIM)
+        client.switch_alias("live", "v1")
+        assert len(client.collection("live")) == 1
+        client.switch_alias("live", "v2")
+        assert (client.aliases(), len(client.collection("live"))) == ({"live": "v2"}, 0)
+        client.remove_alias("live")
+        assert client.aliases() == {}
+        assert client.models() == []
+        with pytest.raises(ServerError, match="no model of this name"):
+            client.embed("none", "a text")
+
+
+def test_a_write_of_one_key_is_done_once(tmp_path):
+    with served(tmp_path) as client:
+        c = client.create("c", DIM, idempotency_key="make")
+        assert client.create("c", DIM, idempotency_key="make").schema == c.schema
+        c.upsert([1], ROWS[:1], idempotency_key="k1")
+        c.delete([1])
+        c.upsert([1], ROWS[:1], idempotency_key="k1")  # answered, and not done
+        assert len(c) == 0
+        with pytest.raises(ServerError, match="another body"):
+            c.upsert([2], ROWS[:1], idempotency_key="k1")
+        with pytest.raises(ParameterError, match="printable ASCII"):
+            c.upsert([2], ROWS[:1], idempotency_key="k" * 201)
+
+
+def test_lost_answers_are_asked_for_again_where_nothing_is_done_twice(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    stored, lost = httpx.Response(200, json={"stored": 1}), httpx.ReadError("reset")
+    underway = httpx.Response(409, json={"error": {}}, headers={"retry-after": "1"})
+    schema = Schema((FieldSchema("vector", DIM, "cosine", "float32"),), ())
+    for key, answers, n in (
+        ("k", (lost, underway, httpx.ReadTimeout("slow"), stored), 4),
+        (None, (lost, stored), 1),
+    ):
+        transport, asked = replies(*answers)
+        with Client(URL, transport=transport) as client:
+            c = RemoteCollection(client, "c", schema)
+            if key is None:
+                with pytest.raises(ConnectionError):
+                    c.upsert([1], ROWS[:1])
+            else:
+                assert c.upsert([1], ROWS[:1], idempotency_key=key) == 1
+        assert len(asked) == n
+        assert {request.headers.get("idempotency-key") for request in asked} == {key}
+    begun = {"id": "5f", "kind": "verify", "collection": "c", "state": "queued"}
+    transport, asked = replies(lost, httpx.Response(202, json=begun))
+    with Client(URL, transport=transport) as client:
+        assert RemoteCollection(client, "c", schema).verify().id == "5f"
+    keys = {request.headers["idempotency-key"] for request in asked}
+    assert (len(asked), len(keys)) == (2, 1)
+
+
+def test_the_async_classes_have_every_method_of_the_others():
+    for one, other in ((Client, AsyncClient), (RemoteCollection, AsyncRemoteCollection)):
+        methods = {name for name in vars(one) if not name.startswith("_")}
+        assert methods == {name for name in vars(other) if not name.startswith("_")}
+        for name in methods:
+            own, later = (inspect.signature(getattr(each, name)) for each in (one, other))
+            assert own.parameters == later.parameters, name
+
+
 def replies(*answers):
     """A transport that gives one answer after the other, and how often it was asked."""
     left = list(answers)
@@ -220,7 +390,7 @@ def replies(*answers):
     return httpx.MockTransport(handle), asked
 
 
-def test_a_busy_server_is_asked_again_and_a_lost_answer_is_not(monkeypatch):
+def test_a_busy_server_is_asked_again_and_a_write_whose_answer_is_lost_is_not(monkeypatch):
     slept = []
     monkeypatch.setattr("time.sleep", slept.append)
     told = {"error": {"status": 429, "kind": "TooManyRequests", "message": "wait"}}
@@ -240,8 +410,10 @@ def test_a_busy_server_is_asked_again_and_a_lost_answer_is_not(monkeypatch):
     ):
         transport, asked = replies(failure, done)
         with pytest.raises(kind, match="localhost"):
-            Client(URL, transport=transport).collections()
+            Client(URL, transport=transport).switch_alias("live", "c")
         assert len(asked) == 1
+        transport, asked = replies(failure, done)
+        assert Client(URL, transport=transport).collections() == ["c"]
 
 
 @pytest.mark.parametrize(

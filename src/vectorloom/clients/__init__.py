@@ -8,7 +8,16 @@ each of which needs its library: `vectorloom.clients.langchain`, `vectorloom.cli
 
 from __future__ import annotations
 
-from vectorloom.clients.http import AsyncClient, AsyncRemoteCollection, Client, RemoteCollection
+from vectorloom.clients.awaited import AsyncClient, AsyncRemoteCollection
+from vectorloom.clients.http import Client, RemoteCollection
+from vectorloom.clients.operation import Operation
 from vectorloom.clients.wire import ServerError
 
-__all__ = ["AsyncClient", "AsyncRemoteCollection", "Client", "RemoteCollection", "ServerError"]
+__all__ = [
+    "AsyncClient",
+    "AsyncRemoteCollection",
+    "Client",
+    "Operation",
+    "RemoteCollection",
+    "ServerError",
+]

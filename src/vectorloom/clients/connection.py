@@ -13,6 +13,8 @@ from vectorloom.io.faults import missing_package
 if TYPE_CHECKING:
     import httpx
 
+    from vectorloom.clients.wire import Call
+
 # The server is busy, or not there yet: it has done nothing of what was asked.
 _AGAIN = (429, 503)
 _LONGEST_PAUSE_S = 30.0
@@ -35,13 +37,17 @@ class Address:
         """Return what both kinds of connection are made with."""
         return {
             "base_url": self.url,
-            "headers": self.headers | {"Content-Type": "application/json"},
+            "headers": self.headers,
             "timeout": self.timeout,
             "transport": transport,
         }
 
     def pause(
-        self, attempt: int, answer: httpx.Response | None, failure: httpx.TransportError | None
+        self,
+        attempt: int,
+        call: Call[Any],
+        answer: httpx.Response | None,
+        failure: httpx.TransportError | None,
     ) -> float | None:
         """Return the seconds to wait before asking again; None to take the answer.
 
@@ -52,13 +58,15 @@ class Address:
         import httpx
 
         again = answer is not None and answer.status_code in _AGAIN
+        told = "" if answer is None else answer.headers.get("retry-after", "")
+        # The same write, of this key, is being done; its answer comes when it is.
+        again |= answer is not None and answer.status_code == 409 and bool(told)
         if failure is not None:
-            again = isinstance(failure, httpx.ConnectError)
+            again = isinstance(failure, httpx.ConnectError) or call.is_repeatable
         if not again or attempt >= self.retries:
             if failure is not None:
                 raise self.lost(failure) from failure
             return None
-        told = "" if answer is None else answer.headers.get("retry-after", "")
         seconds = float(told) if told.isdigit() else 0.2 * 2.0**attempt
         # Clients that were refused together must not come back together.
         return min(seconds, _LONGEST_PAUSE_S) * random.uniform(1.0, 1.25)
@@ -70,7 +78,8 @@ class Address:
         if isinstance(error, httpx.TimeoutException):
             return TimeoutError(
                 f"{self.url}: no answer within {self.timeout:g} s; what was asked may have been "
-                "done. Stores and removals can be asked again."
+                "done. Stores and removals can be asked again, and those with an idempotency_key "
+                "are, by themselves."
             )
         return ConnectionError(f"{self.url}: {str(error) or type(error).__name__}")
 

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said to a server and what its answers mean, without sending anything.
+"""How things travel: requests as bytes, answers as what they mean, refusals as errors.
 
-Dense vectors go out as base64 of little-endian float32, so that what arrives is what was given;
-sparse ones and several a point as JSON, whose decimals give float32 back as well.
+Points travel as Arrow in both directions, so that vectors arrive bit by bit and no number passes
+through text; queries as base64 of little-endian float32, or as JSON where they are sparse or
+several vectors; hits as JSON, whose decimals give float32 back as well.
 """
 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Generic, NamedTuple, TypeVar
-from urllib.parse import quote
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,28 @@ from vectorloom.errors import (
 from vectorloom.index.multivector.token_vectors import TokenVectors
 from vectorloom.index.sparse.sparse_rows import SparseRows
 from vectorloom.store import PointHits, Points
-from vectorloom.store.points import checked_ids, checked_texts, packed_payloads, plain_rows
+from vectorloom.store.filter_grammar import plain_value
+from vectorloom.store.moving import vector_column
+from vectorloom.store.points import (
+    FusedHits,
+    checked_ids,
+    checked_texts,
+    packed_payloads,
+    plain_rows,
+)
 from vectorloom.store.reading import packed_queries
 from vectorloom.store.schema import FieldSchema, Schema
 from vectorloom.store.stored import Stored, decoded, encoded
 from vectorloom.vectors import as_dense
 
+if TYPE_CHECKING:
+    import httpx
+
 _T = TypeVar("_T")
-Where = Mapping[str, Any] | None
+_S = TypeVar("_S")
+
+JSON = "application/json"
+ARROW = "application/vnd.apache.arrow.stream"
 
 
 class ServerError(VectorloomError):
@@ -43,7 +58,7 @@ class ServerError(VectorloomError):
     Attributes
     ----------
     status : int
-        Of HTTP.
+        Of HTTP; of an operation, the one that its error would have.
     kind : str
         In one word, as the server has it: ``"NotFound"``, ``"Forbidden"``, ….
     """
@@ -53,48 +68,112 @@ class ServerError(VectorloomError):
         self.status, self.kind = status, kind
 
 
-class Call(NamedTuple, Generic[_T]):
-    """One request and what its answer is read as."""
+@dataclass(frozen=True)
+class Call(Generic[_T]):
+    """One request and what its answer is read as.
+
+    Attributes
+    ----------
+    method, path : str
+    read : callable
+        Of plain data, or of an Arrow table where that is `accept`.
+    body : mapping or bytes, or None
+        A mapping goes as JSON, bytes are an Arrow stream.
+    accept : str
+    key : str or None
+        Makes a write that is sent again be done once.
+    """
 
     method: str
     path: str
-    body: dict[str, Any] | None
     read: Callable[[Any], _T]
+    body: Mapping[str, Any] | bytes | None = None
+    accept: str = JSON
+    key: str | None = None
+
+    def then(self, more: Callable[[_T], _S]) -> Call[_S]:
+        """Return the same request, of whose answer `more` is made."""
+        read = self.read
+        return Call(
+            self.method, self.path, lambda data: more(read(data)), self.body, self.accept, self.key
+        )
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may be sent again when no one knows whether it was done."""
+        return self.method == "GET" or self.key is not None
+
+    def content(self) -> bytes | None:
+        """Return the body as it is sent; None where there is none."""
+        if self.body is None or isinstance(self.body, bytes):
+            return self.body
+        try:
+            text = json.dumps(self.body, allow_nan=False, separators=(",", ":"), default=_plain)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ParameterError(
+                f"what is asked cannot be said in JSON ({error}). Filters hold text, finite "
+                "numbers, true, false, None, dates, lists and mappings."
+            ) from None
+        return text.encode()
+
+    def headers(self) -> dict[str, str]:
+        """Return what is said beside the body."""
+        kind = ARROW if isinstance(self.body, bytes) else JSON
+        found = {"Accept": self.accept}
+        if self.body is not None:
+            found["Content-Type"] = kind
+        if self.key is not None:
+            found["Idempotency-Key"] = self.key
+        return found
 
 
-def content(call: Call[Any]) -> bytes | None:
-    """Return the body of a request as it is sent; None where there is none."""
-    if call.body is None:
-        return None
-    return json.dumps(call.body, allow_nan=False, separators=(",", ":")).encode()
+def _plain(value: Any) -> Any:
+    plain = plain_value(value)
+    if plain is value and hasattr(value, "tolist"):
+        return value.tolist()
+    if plain is value:
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return plain
 
 
-def answer(call: Call[_T], status: int, body: bytes) -> _T:
+def answer(call: Call[_T], response: httpx.Response) -> _T:
     """Return what an answer says, or raise what it tells.
 
     Raises
     ------
     ParameterError, ShapeError, CapacityError, ServerError
     """
+    status, body = response.status_code, response.content
+    is_table = status < 400 and response.headers.get("content-type", "").startswith(ARROW)
     try:
-        data = json.loads(body)
+        data: Any = _table(body) if is_table else json.loads(body)
     except ValueError:
         data = None
     if status >= 400:
-        raise _raised(status, data)
+        raise refusal(status, data.get("error") if isinstance(data, dict) else None)
     try:
         return call.read(data)
     except VectorloomError:
         raise
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
         raise FormatError(
             f"{call.method} {call.path}: the answer is not one of a vectorloom server ({error!r}). "
             "Is this its address?"
         ) from error
 
 
-def _raised(status: int, data: Any) -> VectorloomError:
-    told = data.get("error") if isinstance(data, dict) else None
+def _table(body: bytes) -> Any:
+    import pyarrow as pa
+
+    try:
+        with pa.ipc.open_stream(body) as reader:
+            return reader.read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(str(error)) from error
+
+
+def refusal(status: int, told: Any) -> VectorloomError:
+    """Return the error that a server tells of, as the library would raise it."""
     if not isinstance(told, dict):
         return ServerError(status, "Unknown", "the server did not say why it refused.")
     kind, message = str(told.get("kind")), str(told.get("message"))
@@ -105,150 +184,46 @@ def _raised(status: int, data: Any) -> VectorloomError:
     return ServerError(status, kind, message)
 
 
-# ---- what can be asked -------------------------------------------------------------------------
+# ---- what goes out ------------------------------------------------------------------------------
 
 
-def list_names() -> Call[list[str]]:
-    """Ask for the names of all collections that the key covers."""
-    return Call("GET", "/v1/collections", None, lambda data: [str(x) for x in data["collections"]])
+def packed_points(schema: Schema, ids: Any, vectors: Any, payloads: Any, texts: Any) -> bytes:
+    """Return points as an Arrow stream.
 
+    Raises
+    ------
+    ParameterError, ShapeError
+    """
+    import pyarrow as pa
 
-def create(
-    name: str,
-    dim: int | None,
-    metric: str | None,
-    dtype: str | None,
-    fields: Mapping[str, Any] | None,
-    index: Sequence[str] | None,
-) -> Call[Schema]:
-    """Create a collection."""
-    asked = {
-        "dim": dim, "metric": metric, "dtype": dtype,
-        "fields": None if fields is None else {key: value for key, value in fields.items()},
-        "index": None if index is None else list(index),
-    }  # fmt: skip
-    body = {key: value for key, value in asked.items() if value is not None}
-    return Call("PUT", _path(name), body, _schema)
-
-
-def describe(name: str) -> Call[dict[str, Any]]:
-    """Ask what a collection holds."""
-    return Call("GET", _path(name), None, dict)
-
-
-def schema_of(name: str) -> Call[Schema]:
-    """Ask what a collection is made of."""
-    return Call("GET", _path(name), None, _schema)
-
-
-def upsert(
-    name: str, schema: Schema, ids: Any, vectors: Any, payloads: Any, texts: Any
-) -> Call[int]:
-    """Store points."""
     known = checked_ids(ids, None, None)
     n = len(known)
-    packed: Any = None
+    kind = pa.int64() if known.dtype == np.int64 else pa.large_string()
+    columns: dict[str, Any] = {"id": pa.array(known, kind)}
     if vectors is None and texts is not None:
-        pass  # the server encodes
+        named: Mapping[str, Any] = {}  # the server encodes
     elif isinstance(vectors, Mapping):
-        packed = {
-            key: _packed_rows(_field(schema, key), rows, f"vectors[{key!r}]", n)
-            for key, rows in vectors.items()
-        }
+        named = vectors
     else:
-        packed = _packed_rows(schema.fields[0], vectors, "vectors", n)
-    body: dict[str, Any] = {"ids": known.tolist()}
-    if packed is not None:
-        body["vectors"] = packed
+        named = {schema.fields[0].name: vectors}
+    for name, rows in named.items():
+        said = f"vectors[{name!r}]" if isinstance(vectors, Mapping) else "vectors"
+        columns[name] = _packed_rows(schema.fields[schema.place(name)], rows, said, n)
     if payloads is not None:
-        packed_json = packed_payloads(payloads, n)
-        body["payloads"] = [None if text is None else json.loads(text) for text in packed_json]
+        columns["payload"] = pa.array(packed_payloads(payloads, n), pa.large_string())
     if texts is not None:
-        body["texts"] = checked_texts(texts, n)
-    return Call("POST", _path(name, "points"), body, lambda data: int(data["stored"]))
+        columns["text"] = pa.array(checked_texts(texts, n), pa.large_string())
+    sink = pa.BufferOutputStream()
+    table = pa.table(columns)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    body: bytes = sink.getvalue().to_pybytes()
+    return body
 
 
-def delete(name: str, ids: Any, where: Where) -> Call[int]:
-    """Remove points."""
-    if (ids is None) == (where is None):
-        raise ParameterError("give either ids or where to say what is to be deleted.")
-    body = {"where": where} if ids is None else {"ids": checked_ids(ids, None, None).tolist()}
-    return Call("POST", _path(name, "points", "delete"), body, lambda data: int(data["removed"]))
-
-
-def get(name: str, schema: Schema, ids: Any, missing: str, vectors: bool) -> Call[Points]:
-    """Ask for points by id."""
-    known = checked_ids(list(dict.fromkeys(ids)), None, None)
-
-    def read(data: Any) -> Points:
-        found = _points(data["points"], schema, vectors)
-        if missing == "raise" and len(found) < len(known):
-            there = set(found.ids.tolist())
-            absent = [id_ for id_ in known.tolist() if id_ not in there]
-            raise ParameterError(
-                f"{len(absent)} of {len(known)} ids are not in this collection, first "
-                f"{absent[0]!r}. Pass missing='ignore' to get the others."
-            )
-        return found
-
-    body = {"ids": known.tolist(), "vectors": vectors}
-    return Call("POST", _path(name, "points", "get"), body, read)
-
-
-def count(name: str, where: Where) -> Call[int]:
-    """Ask how many points there are."""
-    body = {} if where is None else {"where": where}
-    return Call("POST", _path(name, "points", "count"), body, lambda data: int(data["points"]))
-
-
-def page(
-    name: str, schema: Schema, where: Where, batch: int, vectors: bool, after: Any
-) -> Call[tuple[Points, Any]]:
-    """Ask for a page of points, and the id that the next page is behind."""
-    body = {"where": where, "limit": batch, "vectors": vectors, "after": after}
-    body = {key: value for key, value in body.items() if value is not None}
-    return Call(
-        "POST",
-        _path(name, "points", "scroll"),
-        body,
-        lambda data: (_points(data["points"], schema, vectors), data["next"]),
-    )
-
-
-def search(
-    name: str,
-    schema: Schema,
-    query: Any,
-    k: int,
-    where: Where,
-    field: str | None,
-    **more: Any,
-) -> Call[PointHits]:
-    """Ask for the nearest points of one query or several, in the forms that a collection takes."""
-    own = schema.fields[schema.place(field)]
-    texts = [query] if isinstance(query, str) else query
-    if isinstance(texts, list | tuple) and texts and isinstance(texts[0], str):
-        asked: dict[str, Any] = {"texts": list(texts)}
-    else:
-        asked = {"vectors": _packed_queries(own, query)}
-    body = asked | {"k": k, "where": where, "field": field, **more}
-    body = {key: value for key, value in body.items() if value is not None}
-    return Call(
-        "POST",
-        _path(name, "search"),
-        body,
-        lambda data: _hits(data["queries"], k, str(data["metric"]), data.get("plan")),
-    )
-
-
-def _path(name: str, *more: str) -> str:
-    if not name:
-        raise ParameterError("the name of a collection must not be empty.")
-    return "/".join(["/v1/collections", quote(name, safe=""), *more])
-
-
-def _field(schema: Schema, name: Any) -> FieldSchema:
-    return schema.fields[schema.place(name)]
+def plain_payloads(payloads: Any, n: int) -> list[Any]:
+    """Return payloads as plain JSON, times as text."""
+    return [None if text is None else json.loads(text) for text in packed_payloads(payloads, n)]
 
 
 def _packed_rows(field: FieldSchema, rows: Any, name: str, n: int) -> Any:
@@ -256,19 +231,18 @@ def _packed_rows(field: FieldSchema, rows: Any, name: str, n: int) -> Any:
         raise ParameterError(f"{name} must be given, or texts that the server can encode.")
     if field.kind == "dense":
         values = as_dense(rows, name=name, dim=field.dim, allow_empty=True)
-        found = len(values)
-        packed: Any = _base64(values)
     else:
         plain = replace(field, dtype="float32")  # the server rounds
         held = encoded(plain, rows, name)
-        found = len(held)
-        packed = plain_rows(decoded(plain, held))
+        values = decoded(plain, held)
+    found = values.shape[0] if hasattr(values, "shape") else len(values)
     if found != n:
         raise ShapeError(f"{n} ids came with {found} {name}; give one of each a point.")
-    return packed
+    return vector_column(field, values)
 
 
-def _packed_queries(field: FieldSchema, query: Any) -> Any:
+def packed_query(field: FieldSchema, query: Any) -> Any:
+    """Return queries, in the forms that a collection takes, as JSON has them."""
     queries = packed_queries(field, query)
     if isinstance(queries, SparseRows):
         held = Stored((queries.terms, queries.weights), None, queries.starts)
@@ -285,10 +259,60 @@ def _base64(values: NDArray[Any]) -> dict[str, str]:
 # ---- what is answered --------------------------------------------------------------------------
 
 
-def _schema(data: Any) -> Schema:
-    return Schema(
-        tuple(FieldSchema.from_dict(each) for each in data["fields"]), tuple(data["index"])
-    )
+def read_schema(data: Any) -> Schema:
+    """Return what a collection is made of."""
+    fields = tuple(FieldSchema.from_dict(each) for each in data["fields"])
+    return Schema(fields, tuple(data["index"]))
+
+
+def read_points(table: Any, schema: Schema, vectors: bool) -> Points:
+    """Return the points of an Arrow table."""
+    column = table.column("id").combine_chunks()
+    text = str(column.type) != "int64"
+    ids = np.array(column.to_pylist(), object) if text else column.to_numpy(zero_copy_only=False)
+    found: Any = None
+    if vectors:
+        named = {each.name: _read_rows(each, table.column(each.name)) for each in schema.fields}
+        found = next(iter(named.values())) if len(named) == 1 else named
+    payloads = [
+        None if each is None else json.loads(each) for each in table.column("payload").to_pylist()
+    ]
+    return Points(ids, payloads, table.column("text").to_pylist(), found)
+
+
+def read_next(table: Any) -> Any:
+    """Return the id that the next page is behind."""
+    return json.loads(table.schema.metadata[b"next"])
+
+
+def read_embeddings(data: Any) -> NDArray[np.float32]:
+    """Return one vector a text."""
+    rows = sorted(data["data"], key=lambda each: int(each["index"]))
+    return np.stack([np.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in rows])
+
+
+def _read_rows(field: FieldSchema, column: Any) -> Any:
+    column = column.combine_chunks()
+    if field.kind == "dense":
+        return _numbers(column.flatten(), np.float32).reshape(len(column), field.dim)
+    starts, inside = np.asarray(column.offsets, np.int64), column.values
+    inside = inside.slice(starts[0], starts[-1] - starts[0])
+    starts = starts - starts[0]
+    if field.kind == "sparse":
+        from scipy import sparse
+
+        terms, weights = (_numbers(inside.field(i), kind) for i, kind in enumerate(_PAIR))
+        return sparse.csr_matrix((weights, terms, starts), (len(column), field.dim))
+    values = _numbers(inside.flatten(), np.float32).reshape(-1, field.dim)
+    return [values[a:b] for a, b in itertools.pairwise(starts.tolist())]
+
+
+_PAIR = (np.int32, np.float32)
+
+
+def _numbers(column: Any, kind: type[Any]) -> NDArray[Any]:
+    # A copy: what comes out may be written to, and does not hold the whole answer.
+    return np.array(column.to_numpy(zero_copy_only=False), kind)
 
 
 def _ids(rows: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
@@ -296,30 +320,10 @@ def _ids(rows: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
     return np.array(ids, object if ids and isinstance(ids[0], str) else np.int64)
 
 
-def _points(rows: Sequence[Mapping[str, Any]], schema: Schema, vectors: bool) -> Points:
-    found: Any = None
-    if vectors:
-        single = len(schema.fields) == 1
-        named = {
-            field.name: _vectors(
-                field, [row["vector"] if single else row["vectors"][field.name] for row in rows]
-            )
-            for field in schema.fields
-        }
-        found = next(iter(named.values())) if single else named
-    return Points(
-        _ids(rows), [row["payload"] for row in rows], [row["text"] for row in rows], found
-    )
-
-
-def _vectors(field: FieldSchema, rows: list[Any]) -> Any:
-    if field.kind == "dense":
-        return np.array(rows, np.float32).reshape(len(rows), field.dim)
-    plain = replace(field, dtype="float32", metric="ip")
-    return decoded(plain, encoded(plain, rows, "vectors"))
-
-
-def _hits(lists: Sequence[Any], k: int, metric: str, plan: str | None) -> PointHits:
+def read_hits(
+    lists: Sequence[Any], k: int, metric: str, plan: str | None, payloads: bool
+) -> PointHits:
+    """Return hits, one list a query."""
     n = len(lists)
     counts = np.array([len(rows) for rows in lists], np.int64)
     held = np.arange(k) < counts[:, None]
@@ -332,7 +336,23 @@ def _hits(lists: Sequence[Any], k: int, metric: str, plan: str | None) -> PointH
     # What is beyond float32 comes as null.
     scores[held] = [-np.inf if row["score"] is None else row["score"] for row in flat]
     distances[held] = [np.inf if row["distance"] is None else row["distance"] for row in flat]
-    payloads = [[row["payload"] for row in rows] for rows in lists]
-    texts = [[row["text"] for row in rows] for rows in lists]
+    contents = [
+        [[row[name] for row in rows] for rows in lists] if payloads else []
+        for name in ("payload", "text")
+    ]
     plans = None if plan is None else (plan,) * n
-    return PointHits(ids, scores, distances, counts, metric, plans, payloads, texts)
+    return PointHits(ids, scores, distances, counts, metric, plans, *contents)
+
+
+def read_together(data: Any, names: Sequence[str], k: int, payloads: bool) -> FusedHits:
+    """Return the one ranking of several fields, with the score and rank of each leg."""
+    own = read_hits([data["hits"]], k, str(data["metric"]), None, payloads)
+    scores = {name: np.full((1, k), np.nan, np.float32) for name in names}
+    ranks = {name: np.zeros((1, k), np.int64) for name in names}
+    for i, row in enumerate(data["hits"]):
+        for name, leg in row["legs"].items():
+            scores[name][0, i], ranks[name][0, i] = leg["score"], leg["rank"]
+    return FusedHits(
+        own.ids, own.scores, own.distances, own.counts, own.metric, None, own.payloads, own.texts,
+        scores, ranks,
+    )  # fmt: skip

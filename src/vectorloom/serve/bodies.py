@@ -346,12 +346,13 @@ def _ids_of(column: Any) -> Any:
 
 
 def _payloads(table: Any, names: list[str]) -> list[dict[str, Any] | None]:
-    """Return one mapping a row: that in the JSON of ``payload``, with the other columns added."""
-    rows: list[dict[str, Any]] = [{} for _ in range(len(table))]
+    """Return one mapping a row, that in the JSON of ``payload`` and the other columns, or None."""
+    rows: list[dict[str, Any] | None] = [None] * len(table)
     for name in names:
-        for row, value in zip(rows, _plain(name, table.column(name), text_only=False), strict=True):
+        for i, value in enumerate(_plain(name, table.column(name), text_only=False)):
             if value is None:
                 continue
+            row = rows[i] = rows[i] or {}
             if name != "payload":
                 row[name] = value
                 continue
@@ -359,7 +360,7 @@ def _payloads(table: Any, names: list[str]) -> list[dict[str, Any] | None]:
             if not isinstance(own, Mapping):
                 raise ParameterError("the column 'payload' must hold JSON objects.")
             row.update(own)
-    return [row or None for row in rows]
+    return rows
 
 
 def _plain(name: str, column: Any, text_only: bool) -> list[Any]:
