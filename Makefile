@@ -20,6 +20,9 @@ BUILT := $(STAMPS)/package
 DEV_READY := $(STAMPS)/dev
 DOCS_READY := $(STAMPS)/docs
 BENCH_READY := $(STAMPS)/bench
+# An environment of its own, which sees the packages of .venv.
+SUITES := $(VENV)/suites
+SUITES_READY := $(STAMPS)/suites
 STUB := src/vectorloom/_core.pyi
 
 NATIVE := $(shell find core cmake -type f 2>/dev/null) CMakeLists.txt
@@ -28,7 +31,7 @@ CXX_FILES := $(shell find core tests -name '*.cc' -o -name '*.h' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup build test test-all check lint format-check types tidy gates fix stubs bench docs \
+.PHONY: help demo setup build test test-all test-clients check lint format-check types tidy gates fix stubs bench docs \
         sanitize wheel-test clean distclean
 
 help: ## Show these lines
@@ -76,6 +79,14 @@ $(BENCH_READY): pyproject.toml | $(BUILT)
 	@sh tools/quietly.sh $(PIP) install --no-build-isolation --editable ".[bench]"
 	@touch $@
 
+$(SUITES_READY): pyproject.toml | $(DEV_READY)
+	@echo "· fetching the suites of LangChain, LlamaIndex, MTEB and schemathesis: a large download"
+	@sh tools/make_venv.sh "$(SUITES)" "$(RUN)"
+	@$(SUITES)/bin/python tools/see_packages.py "$(RUN)"
+	@sh tools/quietly.sh $(SUITES)/bin/python -m pip --disable-pip-version-check --quiet install \
+	  "vectorloom[suites]"
+	@touch $@
+
 # The type stub of the compiled module, beside the sources for editors and mypy.
 $(STUB): tests/golden/_core.pyi
 	@cp $< $@
@@ -104,6 +115,10 @@ SANITIZED := tests/kernels tests/index tests/select tests/learn --ignore tests/i
 
 sanitize: $(DEV_READY) $(BUILT) ## Tests of the core under ASan and UBSan (SANITIZE=thread: TSan)
 	@sh tools/sanitize.sh "$(VENV)" "$(SANITIZE)" $(or $(ARGS),$(SANITIZED))
+
+test-clients: $(SUITES_READY) $(BUILT) ## Official suites of the clients' libraries, and schemathesis
+	@PYTHONPATH=tools $(SUITES)/bin/python -m pytest -p no_skips -p no:asyncio -m "not slow" tests/clients \
+	  tests/serve/test_schema.py tests/serve/test_embeddings.py $(ARGS)
 
 wheel-test: $(TOOLS_READY) ## Build a wheel, install it alone, run a search with it
 	@$(RUN) tools/wheel_test.py
