@@ -2,12 +2,13 @@
 """Tables of late interaction and hybrid retrieval.
 
 ``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]`` with
-WHAT one of exact, muvera, smaller and hybrid measures collections below ``$VECTORLOOM_TOKENS``
-(``make_tokens``) and ``$VECTORLOOM_DATA`` on one thread (set OMP_NUM_THREADS=1). Each set's result
-replaces that of an earlier run in ``results/multivector-WHAT.json`` (``--out`` names another
-folder), and the table beside it is written anew. Times are CPU time of one thread, the least of
-some rounds in turns. ``--plaid`` names the Python of an environment with fast-plaid, which muvera
-then runs on the same vectors, or the JSON that ``plaid_worker.py`` wrote for the set before.
+WHAT one of exact, muvera, smaller, disk and hybrid measures collections below
+``$VECTORLOOM_TOKENS`` (``make_tokens``) and ``$VECTORLOOM_DATA`` on one thread (set
+OMP_NUM_THREADS=1). Each set's result replaces that of an earlier run in
+``results/multivector-WHAT.json`` (``--out`` names another folder), and the table beside it is
+written anew. Times are CPU time of one thread, the least of some rounds in turns, but for disk,
+which has those of the clock. ``--plaid`` names the Python of an environment with pylate, which
+muvera then runs on the same vectors, or the JSON that ``plaid_worker.py`` wrote for the set before.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from benchmarks.multivector import exact, hybrid, muvera, smaller
+from benchmarks.multivector import disk, exact, hybrid, muvera, smaller
 from benchmarks.multivector.tokens import load
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -31,6 +32,7 @@ TITLES = {
     "exact": "Exact MaxSim, all documents, best 10",
     "muvera": "MUVERA candidates and exact scores",
     "smaller": "Fewer and smaller token vectors",
+    "disk": "Two stages, vectors on disk",
     "hybrid": "Words, one vector, many vectors, and fusions",
 }
 
@@ -52,6 +54,8 @@ def main() -> None:
         elif chosen.what == "muvera":
             peer = plaid_of(chosen.plaid, name, len(collection.queries)) if chosen.plaid else None
             result = muvera.measure(collection, peer)
+        elif chosen.what == "disk":
+            result = disk.measure(collection)
         elif chosen.what == "smaller":
             result = smaller.measure(collection)
         else:
@@ -98,6 +102,8 @@ def tables(what: str, sets: dict[str, Any]) -> list[str]:
         return exact_table(sets)
     if what == "hybrid":
         return hybrid_table(sets)
+    if what == "disk":
+        return disk_table(sets)
     one = muvera_tables if what == "muvera" else smaller_tables
     return [line for name in sorted(sets) for line in one(sets[name])]
 
@@ -125,6 +131,18 @@ def exact_table(sets: dict[str, Any]) -> list[str]:
     return rows_of([*head, "bfloat16 finds of the best 10"], body)
 
 
+def disk_table(sets: dict[str, Any]) -> list[str]:
+    """Milliseconds of the clock from memory and from disk."""
+    ways = list(next(iter(sets.values()))["ms_a_query"])
+    body = [
+        [name, r["queries"], r["candidates"], r["mib_first_stage"], r["mib"]]
+        + [r["ms_a_query"][way] for way in ways]
+        for name, r in sorted(sets.items())
+    ]
+    head = ["set", "queries", "candidates", "MiB of the first stage", "MiB in all"]
+    return rows_of([*head, *(f"ms a query, {way}" for way in ways)], body)
+
+
 def muvera_tables(result: dict[str, Any]) -> list[str]:
     """Recall and time by candidates, candidates needed, and PLAID."""
     lines = [f"## {result['set']}: {result['documents']} documents, {result['queries']} queries"]
@@ -142,12 +160,25 @@ def muvera_tables(result: dict[str, Any]) -> list[str]:
         body.append([f"PLAID, {r['setting']}", "", r["ms_a_query"], r["ndcg"]])
     lines += rows_of(["way", "of the exact best 10", "ms a query", "nDCG@10"], body)
     if "plaid" in result:
-        lines += ["", f"PLAID: built in {result['plaid']['build_s']} s, "]
-        lines[-1] += f"{result['plaid']['mib']} MiB on disk."
+        lines += ["", f"PLAID ({result['plaid']['which']}): built in "]
+        lines[-1] += f"{result['plaid']['build_s']} s, {result['plaid']['mib']} MiB on disk."
+        lines += ["", *beside_plaid(result)]
     ways = (*muvera.WAYS, "single vectors")
     needed = [[k, *(v[way] for way in ways)] for k, v in result["needed"].items()]
     head = ["share of the best 10", *(f"candidates, {way}" for way in ways)]
     return [*lines, "", *rows_of(head, needed), ""]
+
+
+def beside_plaid(result: dict[str, Any]) -> list[str]:
+    """Say of each of PLAID's settings how much faster we reach its nDCG@10."""
+    ours = [(r["ndcg"], r["ms_a_query"]) for way in muvera.WAYS for r in result["curves"][way]]
+    ours.append((result["exact"]["ndcg"], result["exact"]["ms_a_query"]))
+    lines = []
+    for peer in result["plaid"]["settings"]:
+        enough = [took for ndcg, took in ours if ndcg >= peer["ndcg"]]
+        times = f"{peer['ms_a_query'] / min(enough):.1f}×" if enough else "not reached"
+        lines.append(f"- nDCG@10 of {peer['setting']} ({peer['ndcg']:.4f}): {times}")
+    return ["Queries a second of the fastest way that reaches PLAID's nDCG@10:", "", *lines]
 
 
 def smaller_tables(result: dict[str, Any]) -> list[str]:

@@ -21,6 +21,11 @@ from vectorloom.measure import evaluate_retrieval
 
 K = 10
 WAYS = ("muvera", "windows")
+# What a peer's numbers mean.
+SETTING = {
+    "fast": "{} probes, {} full scores",
+    "stanford": "{} cells, threshold {}, {} documents",
+}
 CANDIDATES = (25, 50, 100, 200, 400, 800)
 
 
@@ -130,12 +135,13 @@ def plaid_table(plaid: dict[str, Any], collection: Collection) -> dict[str, Any]
         }
         rows.append(
             {
-                "setting": f"{result['probes']} probes, {result['full']} full scores",
+                "setting": SETTING[plaid["which"]].format(*result["setting"]),
                 "ms_a_query": round(1e3 * result["seconds"] / len(run), 3),
                 "ndcg": ndcg(run, collection.qrels),
             }
         )
     return {
+        "which": plaid["which"],
         "build_s": round(plaid["build_s"], 1),
         "mib": round(plaid["bytes"] / 2**20),
         "settings": rows,
