@@ -5,7 +5,8 @@ More rows than the data has (``--rows 1000000``) are made out of it: row i is th
 modulo n, turned away by Gaussian noise of a fixed seed (cosine about .95), so that no two are
 equal. One thread upserts batches of 100 at a set pace, each call durable; clients ask one query
 after the other, a pause between them. Told are the rows that were written a second, and the
-milliseconds of a search and of an upsert at the median and the 99th percentile. With ``--reader``
+milliseconds of a search and of an upsert at the median and the 99th percentile, of a search also
+those of the processor, which say what it does even where other jobs make it wait. With ``--reader``
 the clients are in another process, which opened the collection read-only.
 """
 
@@ -28,6 +29,8 @@ import vectorloom as vl
 BATCH, K = 100, 10
 PIECE = 20_000
 NOISE = 0.33  # length of the noise beside a unit vector
+#: Of each search the seconds it took, and those of the processor.
+Times = list[tuple[float, float]]
 
 
 def made(base: Any, first: int, n: int) -> Any:
@@ -41,18 +44,18 @@ def made(base: Any, first: int, n: int) -> Any:
     return rows
 
 
-def client(c: Any, queries: Any, end: float, pause: float, times: list[float]) -> None:
+def client(c: Any, queries: Any, end: float, pause: float, times: Times) -> None:
     turn = 0
     while time.perf_counter() < end:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.thread_time()
         c.search(queries[turn % len(queries)], k=K)
-        times.append(time.perf_counter() - began)
+        times.append((time.perf_counter() - began, time.thread_time() - busy))
         turn += 1
         time.sleep(pause)
 
 
-def clients(c: Any, n: int, queries: Any, seconds: float, pause: float) -> list[float]:
-    times: list[float] = []
+def clients(c: Any, n: int, queries: Any, seconds: float, pause: float) -> Times:
+    times: Times = []
     end = time.perf_counter() + seconds
     threads = [
         threading.Thread(target=client, args=(c, queries[i::n], end, pause, times))
@@ -116,7 +119,7 @@ def main() -> None:
             c.optimize()
             filling = time.perf_counter() - filling
             asked: Any = (given.clients, queries, given.seconds, given.pause)
-            found: list[list[float]] = []
+            found: list[Times] = []
             if given.reader:
                 here, there = multiprocessing.get_context("spawn").Pipe()
                 child = multiprocessing.get_context("spawn").Process(
@@ -137,7 +140,8 @@ def main() -> None:
                 "filled_s": round(filling, 1),
                 "clients": given.clients,
                 "written_rows_per_s": round(len(written) * BATCH / spent),
-                "search": percentiles(found[0]),
+                "search": percentiles([wall for wall, _ in found[0]]),
+                "search_cpu": percentiles([busy for _, busy in found[0]]),
                 "upsert": percentiles(written),
                 "load": os.getloadavg()[0],
             }
