@@ -31,7 +31,7 @@ from vectorloom.learn.topics.topic_words import coherence, count_words
 RESULTS = Path(__file__).parent / "results" / "learn"
 SETS = {"20 Newsgroups": "20ng.train.tsv.xz", "AG News": "agnews.test.tsv.xz"}
 # Our models that are told a number of topics.
-OTHERS = ("Lda2Vec",)
+OTHERS = ("Lda2Vec", "DocNADE")
 N_WORDS = 10
 Answer = tuple[list[list[str]], NDArray[Any]]
 
@@ -57,8 +57,11 @@ def first_words(weights: NDArray[Any], words: list[str]) -> list[list[str]]:
 
 def ours(name: str, texts: list[str], k: int | None) -> Answer:
     """One of our models."""
-    given = {} if name == "Top2Vec" else {"n_topics": k}
-    model = getattr(vl.learn, name)(n_jobs=1, **given).fit(texts)
+    model = getattr(vl.learn, name)()
+    given = {"n_topics": k, "n_jobs": 1}
+    known = model.get_params()
+    model.set_params(**{key: value for key, value in given.items() if value and key in known})
+    model.fit(texts)
     return [record["words"] for record in model.topics(N_WORDS)], model.labels_
 
 

@@ -7,11 +7,14 @@ and writes ``results/learn/<name>.json`` and ``results/learn/words.md``. All lea
 sentences: lower-cased runs of letters, at most 1,000 to a sentence. Time is the CPU time of the
 training alone (`process_time`), since the machine may be shared; counting the vocabulary is left
 out for those that train, and in for those that count pairs.
+
+fastText runs in the interpreter that ``$VECTORLOOM_FASTTEXT_PYTHON`` names (by default this one),
+since its package needs an old NumPy. ``--threads`` times one thread against two instead, on the
+clock, and writes ``results/learn/threads.md``: for a machine that nobody else uses.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import lzma
 import os
@@ -21,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -77,29 +80,34 @@ def gensim(found: Sentences, **settings: Any) -> Trained:
     return model.wv.index_to_key, model.wv.vectors, time.process_time() - began
 
 
+# Reads settings from stdin; counts and trains, then writes words, vectors and its CPU time.
+FASTTEXT = """
+import json, sys, time
+import fasttext, numpy
+given = json.load(sys.stdin)
+target = given.pop("target")
+began = time.process_time()
+model = fasttext.train_unsupervised(**given)
+took = time.process_time() - began
+words = model.get_words()
+vectors = numpy.stack([model.get_word_vector(word) for word in words])
+numpy.savez(target, words=numpy.array(words), vectors=vectors, took=took)
+"""
+
+
 def fasttext(found: Sentences, **settings: Any) -> Trained:
     """fastText on a file of the sentences; its time holds the reading too."""
-    library = importlib.import_module("fasttext")
-
-    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        file.writelines(" ".join(words) + "\n" for words in found)
-        file.flush()
-        began = time.process_time()
-        model = library.train_unsupervised(
-            file.name,
-            model="skipgram",
-            dim=DIM,
-            ws=WINDOW,
-            neg=NEGATIVE,
-            minCount=MIN_COUNT,
-            epoch=EPOCHS,
-            thread=1,
-            verbose=0,
-            **settings,
-        )
-        took = time.process_time() - began
-    words = model.get_words()
-    return words, np.stack([model.get_word_vector(word) for word in words]), took
+    given = {"model": "skipgram", "dim": DIM, "ws": WINDOW, "neg": NEGATIVE, "t": SAMPLE}
+    given |= {"minCount": MIN_COUNT, "epoch": EPOCHS, "thread": 1, "verbose": 0, **settings}
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "text.txt", Path(folder) / "found.npz"
+        source.write_text("".join(" ".join(words) + "\n" for words in found), encoding="utf-8")
+        interpreter = os.environ.get("VECTORLOOM_FASTTEXT_PYTHON", sys.executable)
+        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        told = json.dumps(given | {"input": str(source), "target": str(target)})
+        subprocess.run([interpreter, "-c", FASTTEXT], input=told, text=True, check=True, env=clean)
+        with np.load(target) as stored:
+            return stored["words"].tolist(), stored["vectors"], float(stored["took"])
 
 
 def ours(found: Sentences, *, kind: str, **settings: Any) -> Trained:
@@ -173,7 +181,7 @@ def run_one(name: str, folder: Path) -> None:
     epochs = 1 if settings.get("kind") in COUNTING else EPOCHS
     row = {
         "name": name,
-        "version": vl.__version__ if train is ours else version(package),
+        "version": vl.__version__ if train is ours else _version(package),
         "tokens": n_tokens,
         "epochs": epochs,
         "cpu_s": round(seconds, 2),
@@ -184,6 +192,34 @@ def run_one(name: str, folder: Path) -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{_slug(name)}.json").write_text(json.dumps(row, indent=1, sort_keys=True) + "\n")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # of another interpreter
+        return ""
+
+
+def threads(folder: Path) -> str:
+    """Time one thread against two on the clock, three turns by turns; the least of each counts."""
+    found = vl.learn.Corpus(sentences(folder)).encode(min_count=MIN_COUNT)
+    lines = ["# Two threads beside one", "", "| learner | one, s | two, s | times |"]
+    lines.append("| --- " * 4 + "|")
+    for name, kind, settings in (
+        ("Word2Vec", "Word2Vec", {}),
+        ("Word2Vec, seeded", "Word2Vec", {"random_state": 1}),
+        ("Word2Vec CBOW", "Word2Vec", {"sg": 0}),
+        ("FastText", "FastText", {}),
+    ):
+        best = {1: np.inf, 2: np.inf}
+        for n_jobs in (1, 2) * 3:
+            model = getattr(vl.learn, kind)(DIM, epochs=1, n_jobs=n_jobs, **settings)
+            began = time.perf_counter()
+            model.fit(found)
+            best[n_jobs] = min(best[n_jobs], time.perf_counter() - began)
+        lines.append(f"| {name} | {best[1]:.2f} | {best[2]:.2f} | {best[1] / best[2]:.2f} |")
+    return "\n".join(lines) + "\n"
 
 
 def _slug(name: str) -> str:
@@ -215,6 +251,10 @@ def main(names: list[str]) -> None:
     folder = Path(os.environ["VECTORLOOM_DATA"])
     if names[:1] == ["--one"]:
         run_one(names[1], folder)
+        return
+    if names == ["--threads"]:
+        (RESULTS / "threads.md").write_text(threads(folder))
+        print((RESULTS / "threads.md").read_text())
         return
     forced = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     for name in names or METHODS:

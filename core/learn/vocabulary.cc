@@ -84,16 +84,18 @@ void VocabularyCounter::prune() {
   std::nth_element(counts.begin(), counts.begin() + keep, counts.end(), std::greater<>());
   const std::int64_t floor = counts[static_cast<std::size_t>(keep)];
   lost_ += floor;
-  std::string bytes;
-  std::vector<Entry> entries;
-  for (const Entry& entry : entries_) {
+  // In place: words lie in the order of their entries, so that each one moves to the left.
+  std::size_t kept = 0;
+  std::uint64_t at = 0;
+  for (Entry entry : entries_) {
     if (entry.count <= floor) continue;
-    entries.push_back(entry);
-    entries.back().at = bytes.size();
-    bytes.append(word_of(entry));
+    std::memmove(bytes_.data() + at, bytes_.data() + entry.at, entry.size);
+    entry.at = at;
+    at += entry.size;
+    entries_[kept++] = entry;
   }
-  bytes_.swap(bytes);
-  entries_.swap(entries);
+  bytes_.resize(at);
+  entries_.resize(kept);
   rebuild(slots_.size());
 }
 

@@ -135,12 +135,22 @@ void WordPlanner::add_text(std::int32_t text, WordPlan& plan) const {
   plan.weights.push_back(1.0f);
 }
 
-void WordPlanner::add_outputs(std::span<const std::int32_t> words, Random& random,
+void WordPlanner::add_outputs(std::span<const std::int32_t> words, bool again, Random& random,
                               WordPlan& plan) const {
   if (rules_.negative > 0) {
     const auto begin = static_cast<std::ptrdiff_t>(plan.outputs.size());
     plan.outputs.insert(plan.outputs.end(), words.begin(), words.end());
-    for (int k = 0; k < rules_.negative; ++k) {
+    int drawn = 0;
+    if (again) {  // the false words of the window before, but for this one's own word
+      const WindowSpan& before = plan.windows.back();
+      for (std::int32_t j = before.out + before.truths; j < before.out + before.n; ++j) {
+        const std::int32_t noise = plan.outputs[static_cast<std::size_t>(j)];
+        if (noise == words.front()) continue;
+        plan.outputs.push_back(noise);
+        ++drawn;
+      }
+    }
+    for (int k = drawn; k < rules_.negative; ++k) {
       for (int draw = 0; draw < kDraws; ++draw) {
         const std::int32_t noise = noise_.draw(random);
         const auto first = plan.outputs.begin() + begin;
@@ -229,7 +239,8 @@ void WordPlanner::plan_part(const Part& part, WordPlan& plan) const {
     if (span.m == 0) continue;
     span.out = static_cast<std::int32_t>(plan.outputs.size());
     span.truths = told;
-    add_outputs({plan.places.data() + place, static_cast<std::size_t>(told)}, random, plan);
+    const bool again = plan.windows.size() % static_cast<std::size_t>(rules_.shared) != 0;
+    add_outputs({plan.places.data() + place, static_cast<std::size_t>(told)}, again, random, plan);
     span.n = static_cast<std::int32_t>(plan.outputs.size()) - span.out;
     span.gradients = plan.n_gradients;
     span.token = kept.tokens[place];

@@ -26,6 +26,7 @@ struct WindowRules {
   bool merge = true;     // an input that is named twice is one row with twice the weight
   TextInput text = TextInput::kNone;
   int together = 1;  // texts alone: words in a row that share a window and its false words
+  int shared = 1;    // windows of one word each, in a row, that share false words
   std::int64_t unit_tokens = 64;  // of one piece
   std::uint64_t seed = 0;
 };
@@ -89,7 +90,8 @@ class WordPlanner {
   void add_inputs(std::int32_t center, std::int32_t low, std::int32_t high, WordPlan& plan) const;
   void add_text(std::int32_t text, WordPlan& plan) const;
   static void find_slots(WordPlan& plan);
-  void add_outputs(std::span<const std::int32_t> words, Random& random, WordPlan& plan) const;
+  void add_outputs(std::span<const std::int32_t> words, bool again, Random& random,
+                   WordPlan& plan) const;
 
   std::span<const std::int32_t> tokens_;
   std::vector<std::uint32_t> keep_;

@@ -32,6 +32,9 @@ struct WordOptions {
   // pass the step as if it were the logistic function.
   TextInput text = TextInput::kNone;
   bool binary = false;
+  // `infer` goes through a text until this many of its words have been told, `epochs` times at
+  // least.
+  std::int64_t infer_words = 0;
 };
 
 // Rows that make up the input vector of each word, their mean: [offsets[w], offsets[w + 1]). Empty:

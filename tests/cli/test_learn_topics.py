@@ -55,3 +55,11 @@ def test_wrong_usage(corpus: str, tmp_path: Path) -> None:
     assert topics(str(tmp_path / "none")).exit_code == 1
     (tmp_path / "b.txt").write_bytes(b"a\xff\n")
     assert topics(str(tmp_path / "b.txt")).exit_code == 1
+
+
+def test_methods_that_are_told_a_number(corpus: str, tmp_path: Path) -> None:
+    path = tmp_path / "topics.vl"
+    result = topics(corpus, "--out", str(path), "--method", "doc-nade", "--topics", "3", "--json")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["topics"]) == 3
+    assert vl.open(path).n_topics_ == 3

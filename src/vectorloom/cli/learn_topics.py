@@ -14,7 +14,7 @@ from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, b
 from vectorloom.readable import format_bytes
 
 # The name of a method and its class in `vectorloom.learn`.
-METHODS = {"top2vec": "Top2Vec", "lda2vec": "Lda2Vec"}
+METHODS = {"top2vec": "Top2Vec", "lda2vec": "Lda2Vec", "doc-nade": "DocNADE"}
 
 
 def topics(
@@ -91,8 +91,8 @@ def _model(method: str, given: dict[str, Any], seed: int, jobs: int | None) -> A
         raise typer.BadParameter(f"--method {method} takes no --min-size.")
     if given["n_topics"] is None:
         del given["n_topics"]
-    taken = {name: value for name, value in given.items() if name in known}
-    return kind(**taken, random_state=seed, n_jobs=jobs)
+    given |= {"random_state": seed, "n_jobs": jobs}
+    return kind(**{name: value for name, value in given.items() if name in known})
 
 
 def texts_of(paths: Iterable[Path], field: str, errors: str) -> list[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.encode import encode
     from vectorloom.learn.latent_semantic import LatentSemantic
     from vectorloom.learn.steps import EarlyStop
+    from vectorloom.learn.topics.doc_nade import DocNADE
     from vectorloom.learn.topics.lda2vec import Lda2Vec
     from vectorloom.learn.topics.top2vec import Top2Vec
     from vectorloom.learn.words.bit_cipher import BitCipher
@@ -44,6 +45,7 @@ _LAZY = {
     "CMOW": "vectorloom.learn.documents.cmow",
     "ByteSteady": "vectorloom.learn.documents.byte_steady",
     "Corpus": "vectorloom.learn.corpus",
+    "DocNADE": "vectorloom.learn.topics.doc_nade",
     "DualEncoder": "vectorloom.learn.documents.dual_encoder",
     "EarlyStop": "vectorloom.learn.steps",
     "encode": "vectorloom.learn.encode",
@@ -75,6 +77,7 @@ _KINDS = {
     "learn.bit_cipher": "BitCipher",
     "learn.cmow": "CMOW",
     "learn.byte_steady": "ByteSteady",
+    "learn.doc_nade": "DocNADE",
     "learn.dual_encoder": "DualEncoder",
     "learn.entity_vectors": "EntityVectors",
     "learn.fasttext": "FastText",
@@ -101,6 +104,7 @@ __all__ = [
     "BitCipher",
     "ByteSteady",
     "Corpus",
+    "DocNADE",
     "DualEncoder",
     "EarlyStop",
     "EncodedCorpus",

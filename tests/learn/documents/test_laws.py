@@ -53,7 +53,7 @@ def signed(model, rows):
 
 
 def test_texts_of_one_topic_come_together(kind, model, texts, new_texts):
-    floor = {"dm": 0.15, "codes": 0.25}.get(kind, 0.45)
+    floor = {"dm": 0.15, "codes": 0.25, "words": 0.4}.get(kind, 0.45)
     assert gap(signed(model, model.vectors_), texts[1]) > floor
     assert gap(signed(model, model.transform(new_texts[0])), new_texts[1]) > floor
 

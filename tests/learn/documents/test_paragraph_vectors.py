@@ -90,6 +90,18 @@ def test_inference_moves_the_text_alone():
     np.testing.assert_array_equal(out[:, :2], y)
 
 
+@pytest.mark.parametrize("dm", [0, 1])
+def test_short_texts_are_gone_through_until_they_come_to_rest(texts, dm):
+    # 3,000 words of each text, unless told otherwise: a text of 6 words is gone through 500 times.
+    model = ParagraphVectors(16, dm=dm, min_count=1, sample=0, random_state=0).fit(texts[0])
+    text = [" ".join(texts[0][0].split()[:6])]
+    found = model.transform(text)
+    np.testing.assert_array_equal(found, model.set_params(infer_epochs=500).transform(text))
+    longer = model.set_params(infer_epochs=2000).transform(text)
+    shorter = model.set_params(infer_epochs=20).transform(text)
+    assert float(found[0] @ longer[0]) > 0.9 > float(shorter[0] @ longer[0])
+
+
 def test_codes_follow_the_slope_of_the_logistic_function():
     y = np.array([[0.5, -0.5], [0.25, 0.5]])
     words, out, texts = rows(np.zeros((2, 2))), rows(y), rows([[0.3, -0.7]])

@@ -11,7 +11,6 @@ stay as they are and d alone is descended.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,8 @@ from vectorloom.learn.words.windows import (
 from vectorloom.progress import progress
 
 _BLOCK = 512  # texts between two looks at the progress bar
+# Words that a text has told when it has come near its place, see the page of the method.
+_INFER_WORDS = 3000
 
 
 class ParagraphVectors(TrainedLearner):
@@ -63,7 +64,8 @@ class ParagraphVectors(TrainedLearner):
         Words whose share is larger are passed over at random.
     epochs : int, default=20
     infer_epochs : int or None, default=None
-        Passes over a new text in `transform`; None: as many as `epochs`.
+        Passes over a new text in `transform`; None: `epochs`, and more for short texts, until 3,000
+        words have been told.
     binary : bool, default=False
         Learn codes of `vector_size` bits (a multiple of 8) for Hamming distance; ``dm=0`` only.
     alpha : float, default=0.025
@@ -233,8 +235,11 @@ class ParagraphVectors(TrainedLearner):
         return unit_rows(compact(texts, len(texts), self.vector_size))
 
     def _infer(self, tokens: NDArray[np.int32], n_texts: int) -> NDArray[Any]:
-        epochs = self.infer_epochs or self.epochs
-        settings = replace(self._settings(), epochs=epochs)
+        settings = self._settings()
+        if self.infer_epochs is None:
+            settings.infer_words = _INFER_WORDS
+        else:
+            settings.epochs = self.infer_epochs
         if not self.dm:  # the rows of words do not meet the text's
             settings.text = TEXTS_ALONE
         inputs, outputs = self._padded

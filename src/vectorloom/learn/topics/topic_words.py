@@ -65,6 +65,35 @@ def count_words(texts: list[str], stop_words: Any, min_df: int | str) -> tuple[A
     return counts, counter.get_feature_names_out().tolist()
 
 
+def known_counts(texts: list[str], words: list[str], stop_words: Any) -> Any:
+    """Count the words of a vocabulary in texts, cut as `count_words` does.
+
+    Parameters
+    ----------
+    texts : list of str
+    words : list of str
+        The columns.
+    stop_words : "english", iterable of str or None
+
+    Returns
+    -------
+    scipy.sparse.csr_array of shape (n_texts, n_words), float32
+    """
+    from scipy.sparse import csr_array
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    column = {word: place for place, word in enumerate(words)}
+    listed = ENGLISH_STOP_WORDS if stop_words == "english" else stop_words
+    cut = Terms(stop_words=listed, stem=False)
+    found = [[column[word] for word in cut(text) if word in column] for text in texts]
+    lengths = [len(row) for row in found]
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    columns = np.array([place for row in found for place in row], dtype=np.int64)
+    counts = csr_array((np.ones(len(rows), np.float32), (rows, columns)), (len(texts), len(words)))
+    counts.sum_duplicates()
+    return counts
+
+
 def coherence(topics: Sequence[Sequence[str]], texts: Any) -> NDArray[np.float64]:
     """Return how well the words of each topic go together in texts.
 

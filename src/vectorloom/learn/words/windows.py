@@ -39,6 +39,7 @@ class Windows:
     epochs: int
     text: int = NO_TEXTS
     binary: bool = False
+    infer_words: int = 0
 
     def check(self) -> None:
         """Refuse settings that cannot be trained with."""
@@ -274,6 +275,7 @@ def core_trainer(
     texts: dict[str, Any] = {}
     if rows.texts is not None:
         texts = {"texts": rows.texts, "text": settings.text, "binary": settings.binary}
+        texts["infer_words"] = settings.infer_words
     return _core.WordTrainer(
         tokens,
         counts,
