@@ -32,7 +32,7 @@ def ask(tmp_path):
 
 @pytest.fixture
 def filled(ask):
-    assert ask("PUT", "/v1/collections/films", {"dim": DIM, "index": ["year"]})[0] == 200
+    assert ask("PUT", "/v1/collections/films", {"dim": DIM, "index": ["year"]})[0] == 201
     points = {
         "ids": ["a", "b", "c"],
         "vectors": [[1, 0, 0, 0], [0.9, 0.1, 0, 0], [0, 0, 1, 0]],
@@ -93,8 +93,11 @@ C = "/v1/collections/films"
         ("GET", "/v1/collections/nothing", None, 404, "no collection"),
         ("GET", "/v1/collections/..", None, 404, "no collection"),
         ("GET", "/v1/collections/.hidden", None, 404, "no collection"),
-        ("PUT", "/v1/collections/a b", {"dim": 2}, 404, "no collection"),
-        ("PUT", "/v1/collections/..", {"dim": 2}, 404, "no collection"),
+        ("POST", "/v1/collections/films/search", {"vector": [[1, 0]]}, 422, "a vector is a list of"),
+        ("POST", "/v1/collections/films/search", {"vector": "abc"}, 422, "vector"),
+        ("POST", "/v1/collections/films/search", {"vectors": ["abc"]}, 422, "goes into text"),
+        ("PUT", "/v1/collections/a b", {"dim": 2}, 422, "cannot be a name"),
+        ("PUT", "/v1/collections/..", {"dim": 2}, 422, "cannot be a name"),
         ("PUT", C, {"dim": 2}, 409, "already"),
         ("PUT", "/v1/collections/new", {"dim": 2, "shards": 3}, 422, "unknown fields shards"),
         ("PUT", "/v1/collections/new", {"dim": 0}, 422, "dim"),
@@ -138,7 +141,7 @@ def test_bodies_are_json_of_bounded_size(tmp_path):
     assert ask("PUT", target, raw=b" " * 1001)[0] == 413
     assert ask("PUT", target, raw=b" " * 5000, chunks=50)[0] == 413
     assert ask("PUT", target, raw=b'{"a":' * 150 + b"1" + b"}" * 150)[0] == 422
-    assert ask("PUT", target, {"dim": 2})[0] == 200
+    assert ask("PUT", target, {"dim": 2})[0] == 201
     assert app._held == 0
     app.close()
 
@@ -202,7 +205,7 @@ def test_keys_open_what_they_are_for(tmp_path):
     app = make_app(home, "0.0.0.0", file)
     write, read = Client(app, writer), Client(app, reader)
     for name in ("one", "two"):
-        assert write("PUT", f"/v1/collections/{name}", {"dim": 2})[0] == 200
+        assert write("PUT", f"/v1/collections/{name}", {"dim": 2})[0] == 201
     assert read("GET", "/v1/collections") == (200, {"collections": ["one"]})
     assert read("GET", "/v1/collections/one")[0] == 200
     assert read("GET", "/v1/collections/two")[0] == 403

@@ -31,7 +31,7 @@ POINTS = {
 def ask(tmp_path):
     app = make_app(tmp_path, "localhost", None, recall_share=1.0)
     client = Client(app)
-    assert client("PUT", C, {"fields": FIELDS})[0] == 200
+    assert client("PUT", C, {"fields": FIELDS})[0] == 201
     assert client("POST", C + "/points", POINTS) == (200, {"stored": 2})
     yield client
     app.close()

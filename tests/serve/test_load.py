@@ -34,7 +34,7 @@ def home(tmp_path):
 
 def filled(server, n=2000):
     rng = np.random.default_rng(0)
-    assert server.ask("PUT", C, {"dim": DIM, "index": ["a"]})[0] == 200
+    assert server.ask("PUT", C, {"dim": DIM, "index": ["a"]})[0] == 201
     points = {
         "ids": list(range(n)),
         "vectors": rng.standard_normal((n, DIM)).round(4).tolist(),
@@ -215,7 +215,7 @@ def test_a_killed_server_knows_its_work_and_its_answers_again(home, tmp_path):
         server.process.wait()
     with Server(home, *options) as server:
         made = server.ask("PUT", C, {"dim": DIM}, Idempotency_Key="make")
-        assert made[0] == 200  # 409 if it were done again
+        assert made[0] == 201  # 409 if it were done again
         place = f"/v1/operations/{begun['id']}"
         assert server.ask("GET", place)[1]["state"] == "interrupted"
         assert server.ask("POST", place + "/retry")[0] == 202

@@ -175,7 +175,7 @@ def test_a_snapshot_moves_to_another_server(ask, tmp_path):
     other = Client(app)
     put = {"raw": tar, "kind": "application/x-tar", "chunks": 7}
     status, answer = other("PUT", C + "/snapshots/moved", **put)
-    assert (status, answer["snapshot"]) == (200, "moved")
+    assert (status, answer["snapshot"]) == (201, "moved")
     assert other("PUT", C + "/snapshots/moved", **put)[0] == 409
     back = other("POST", C + "/restore", {"from": "films", "snapshot": "moved"})[1]
     assert other.finished(back)["result"] == {"points": 3}
@@ -218,7 +218,7 @@ def test_a_tar_file_that_is_no_snapshot_leaves_nothing(ask, tmp_path, raw):
 
 def test_an_upload_that_is_none_is_refused_when_it_is_restored(ask):
     put = {"raw": tarred([DATABASE]), "kind": "application/x-tar"}
-    assert ask("PUT", C + "/snapshots/s", **put)[0] == 200
+    assert ask("PUT", C + "/snapshots/s", **put)[0] == 201
     record = ask("POST", "/v1/collections/new/restore", {"from": "films", "snapshot": "s"})[1]
     done = ask.finished(record)
     assert (done["state"], done["error"]["kind"]) == ("failed", "FormatError")

@@ -52,7 +52,7 @@ def filled(served):
     """The server with a collection, an alias and a snapshot, which the test before may remove."""
     schema, ask = served
     films = "/v1/collections/films"
-    if ask("PUT", films, {"dim": 2, "index": ["year"], "encoder": "lengths"})[0] == 200:
+    if ask("PUT", films, {"dim": 2, "index": ["year"], "encoder": "lengths"})[0] == 201:
         points = {"ids": ["a", "b"], "vectors": [[1, 0], [0, 1]], "texts": ["one", None]}
         ask("POST", films + "/points", points)
     ask("PUT", "/v1/aliases/live", {"collection": "films"})

@@ -112,6 +112,16 @@ def matrix(value: Any, dim: int, most_rows: int) -> Any:
     if not isinstance(value, list):
         raise ParameterError("vectors must be a list of rows, or {'base64': …} of float32.")
     check_rows(len(value), most_rows)
+    for i, row in enumerate(value):
+        if (
+            row is None
+            or isinstance(row, str | Mapping)
+            or (row and isinstance(row, list) and isinstance(row[0], list))
+        ):
+            raise ParameterError(
+                f"a vector is a list of {dim} numbers; number {i} is {row!r:.40}. Text goes into "
+                "text or texts."
+            )
     return value
 
 

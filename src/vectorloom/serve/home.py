@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vectorloom.errors import ParameterError
-from vectorloom.serve.keys import NAME
+from vectorloom.serve.keys import NAME, NAME_RULE
 from vectorloom.store import Collection, Encoder, collection, switch_alias
 from vectorloom.store.database import NAME as DATABASE
 from vectorloom.store.database import connect, read_state
@@ -111,6 +111,7 @@ class Home:
         ParameterError
             Settings that are not known, or not allowed.
         """
+        check_name(name)
         path = self.path(name)
         encoder = self._encoder_of(settings)
         dim = settings.get("dim")
@@ -166,6 +167,7 @@ class Home:
         ExistsError
             A collection has this name.
         """
+        check_name(alias)
         path, folder = self.path(alias), self.path(target)
         if folder.is_symlink() or not (folder / DATABASE).is_file():
             raise UnknownCollectionError(target)
@@ -235,6 +237,17 @@ class Home:
         if not isinstance(asked, Mapping) or not all(isinstance(n, str) for n in asked.values()):
             raise ParameterError("encoder must be the name of a model, or one for each field.")
         return {field: self._models.get(name).encoder() for field, name in asked.items()}
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of something new.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if not NAME.fullmatch(name):
+        raise ParameterError(f"{name!r:.40} cannot be a name: {NAME_RULE}")
 
 
 def set_aside(path: Path) -> Path:

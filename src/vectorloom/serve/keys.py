@@ -22,6 +22,11 @@ ROLES = ("read", "write")
 #: Names of collections below a server's folder: no dots at the front, no separators.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+NAME_RULE = (
+    "names are up to 100 letters, digits, dots, hyphens and underscores, and begin with a letter "
+    "or digit."
+)
+
 
 @dataclass(frozen=True)
 class Grant:

@@ -9,7 +9,7 @@ from typing import Any
 from vectorloom.errors import ParameterError
 from vectorloom.serve import backups
 from vectorloom.serve.calls import TAR, Answer, Call
-from vectorloom.serve.home import ExistsError, UnknownCollectionError
+from vectorloom.serve.home import ExistsError, UnknownCollectionError, check_name
 from vectorloom.serve.keys import NAME
 from vectorloom.serve.refusals import Refusal, conflict, not_found, packed
 from vectorloom.serve.taking import take, whole, word
@@ -111,6 +111,7 @@ def take_snapshot(call: Call) -> Answer:
 
 def restore(call: Call) -> Answer:
     """Make a collection of a snapshot, after checking every checksum in it."""
+    check_name(call.name)
     source = word(call.body, "from", NAME) or ""
     snapshot = word(call.body, "snapshot", NAME) or ""
     _require(call, source)

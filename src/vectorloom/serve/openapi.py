@@ -25,6 +25,7 @@ _ERRORS = {
     "500": "a mistake of the server, or damage",
     "507": "no room",
 }
+_DONE = {200: "done", 201: "made", 202: "written down"}
 _PLACE = re.compile(r"\{(\w+)\}")
 _BINARY = {"type": "string", "format": "binary"}
 
@@ -58,7 +59,7 @@ def _operation(route: Route) -> dict[str, Any]:
     content: dict[str, Any] = {kind: {"schema": _BINARY} for kind in route.accepts}
     if TAR not in content:
         content = {JSON: {"schema": found}} | content
-    done = {"description": "done" if route.status == 200 else "written down", "content": content}
+    done = {"description": _DONE[route.status], "content": content}
     operation: dict[str, Any] = {
         "summary": route.about,
         "operationId": route.handle.__name__.rstrip("_"),

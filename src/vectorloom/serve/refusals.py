@@ -23,6 +23,17 @@ from vectorloom.errors import (
 from vectorloom.serve.home import ExistsError, UnknownCollectionError
 from vectorloom.store import LockedError
 
+_NO_ROOM = (
+    "there is no room for this; nothing of it was stored. Free some space or memory of the server, "
+    "then send it again."
+)
+_LISTED = {
+    "alias": "/v1/aliases",
+    "model": "/v1/models",
+    "operation": "/v1/operations",
+    "snapshot": "/v1/collections/{name}/snapshots",
+}
+
 
 class Refusal(Exception):  # noqa: N818
     """An answer that is an error, said by the server itself."""
@@ -49,7 +60,9 @@ class Fault(NamedTuple):
 
 def not_found(what: str) -> Refusal:
     """Return the refusal of something that is not there."""
-    return Refusal(404, "NotFound", f"there is no {what} of this name.")
+    place = _LISTED.get(what)
+    known = f" GET {place} lists what there is." if place else ""
+    return Refusal(404, "NotFound", f"there is no {what} of this name.{known}")
 
 
 def conflict(message: str) -> Refusal:
@@ -80,17 +93,19 @@ def fault_of(error: BaseException, folder: str = "") -> Fault:
     if isinstance(error, Refusal):
         return Fault(error.status, error.kind, str(error))
     if isinstance(error, UnknownCollectionError):
-        return Fault(404, "NotFound", "there is no collection of this name.")
+        told = "there is no collection of this name. GET /v1/collections lists what there is."
+        return Fault(404, "NotFound", told)
     if isinstance(error, ExistsError):
         return Fault(409, "Conflict", "there is a collection of this name already.")
     if isinstance(error, LockedError):
-        return Fault(409, "Conflict", "another process writes to this collection.")
+        told = "another process writes to this collection. Close it, or serve with --read-only."
+        return Fault(409, "Conflict", told)
     if isinstance(error, ParameterError | ShapeError):
         message = str(error)
         return Fault(422, kind, message.replace(f"{folder}/", "") if folder else message)
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or isinstance(error, CapacityError | MemoryError):
-        return Fault(507, "CapacityError", "there is no room for this; see the server's log.", True)
+        return Fault(507, "CapacityError", _NO_ROOM, True)
     if isinstance(error, FormatError) and not isinstance(error, InternalError):
         return Fault(500, kind, "something stored is damaged; see the server's log.", True)
     return Fault(500, "InternalError", "this is our mistake; see the server's log.", True)

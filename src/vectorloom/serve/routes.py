@@ -18,7 +18,8 @@ ROUTES = (
     Route("GET", _ALL, False, manage.list_collections, "Names of all collections"),
     Route("GET", _ONE, False, manage.describe, "What a collection holds"),
     Route(
-        "PUT", _ONE, True, manage.create, "Create a collection", schemas.CREATE, stores=True,
+        "PUT", _ONE, True, manage.create, "Create a collection", schemas.CREATE, status=201,
+        stores=True,
     ),
     Route("DELETE", _ONE, True, manage.remove, "Remove a collection", stores=True),
     Route(
@@ -70,7 +71,7 @@ ROUTES = (
     ),
     Route(
         "PUT", _SNAPSHOTS + "/{snapshot}", True, manage.put_snapshot, "Upload a snapshot",
-        stores=True, uploads=True,
+        status=201, stores=True, uploads=True,
     ),
     Route(
         "DELETE", _SNAPSHOTS + "/{snapshot}", True, manage.remove_snapshot, "Remove a snapshot",
