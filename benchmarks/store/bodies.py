@@ -51,7 +51,7 @@ def call(
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
     answer = b"".join(message["body"] for message in sent[1:])
-    assert sent[0]["status"] == 200, answer
+    assert sent[0]["status"] in (200, 201), answer
     return answer
 
 

@@ -93,7 +93,7 @@ C = "/v1/collections/films"
         ("GET", "/v1/collections/nothing", None, 404, "no collection"),
         ("GET", "/v1/collections/..", None, 404, "no collection"),
         ("GET", "/v1/collections/.hidden", None, 404, "no collection"),
-        ("POST", "/v1/collections/films/search", {"vector": [[1, 0]]}, 422, "a vector is a list of"),
+        ("POST", "/v1/collections/films/search", {"vector": [[1, 0]]}, 422, "a vector is a list"),
         ("POST", "/v1/collections/films/search", {"vector": "abc"}, 422, "vector"),
         ("POST", "/v1/collections/films/search", {"vectors": ["abc"]}, 422, "goes into text"),
         ("PUT", "/v1/collections/a b", {"dim": 2}, 422, "cannot be a name"),
