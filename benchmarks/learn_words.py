@@ -97,7 +97,14 @@ numpy.savez(target, words=numpy.array(words), vectors=vectors, took=took)
 
 def fasttext(found: Sentences, **settings: Any) -> Trained:
     """fastText on a file of the sentences; its time holds the reading too."""
-    given = {"model": "skipgram", "dim": DIM, "ws": WINDOW, "neg": NEGATIVE, "t": SAMPLE}
+    given = {
+        "model": "skipgram",
+        "dim": DIM,
+        "ws": WINDOW,
+        "neg": NEGATIVE,
+        "t": SAMPLE,
+        "lr": 0.025,
+    }
     given |= {"minCount": MIN_COUNT, "epoch": EPOCHS, "thread": 1, "verbose": 0, **settings}
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "text.txt", Path(folder) / "found.npz"

@@ -10,7 +10,8 @@ import vectorloom as vl
 from vectorloom.errors import ParameterError
 from vectorloom.learn import Lda2Vec
 from vectorloom.learn.corpus import EncodedCorpus
-from vectorloom.learn.topics.lda2vec import Adam, Mixture, Pairs, _encoded, softmax
+from vectorloom.learn.topics.descent import Adam, softmax
+from vectorloom.learn.topics.lda2vec import Mixture, Pairs, _encoded
 
 NAMES = ("sea", "law", "tea")
 
@@ -109,12 +110,30 @@ def test_planted_topics_and_mixtures_are_found(model):
     assert model.search_topics("lawa", 1)[0][0] == names.index("law")
 
 
+def test_new_texts_get_the_mixtures_they_were_made_of(model):
+    texts, truth = planted(60, seed=9)
+    found = model.transform(texts)
+    names = [words["words"][0][:3] for words in model.topics(1)]
+    order = [NAMES.index(name) for name in names]
+    clear = truth.max(axis=1) > 0.7
+    assert (found.argmax(axis=1) == truth[:, order].argmax(axis=1))[clear].mean() > 0.9
+    assert np.corrcoef(found.ravel(), truth[:, order].ravel())[0, 1] > 0.7
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.transform(texts[3:4])[0], found[3])
+    np.testing.assert_allclose(model.transform(["", "seaa"])[0], 1 / 3)
+    # Texts of the training come near the mixture that was learned with them.
+    again = model.transform(planted(240)[0])
+    assert (again.argmax(axis=1) == model.labels_).mean() > 0.85
+
+
 def test_files_and_bits(model, tmp_path):
     model.save(tmp_path / "m.vl")
     found = vl.open(tmp_path / "m.vl", verify=True)
     assert found.topics() == model.topics()
     assert found.documents(1, 3) == model.documents(1, 3)
     np.testing.assert_array_equal(found.shares_, model.shares_)
+    new = planted(5, seed=3)[0]
+    np.testing.assert_array_equal(found.transform(new), model.transform(new))
     again = Lda2Vec(3, vector_size=16, epochs=6, min_df=1, n_jobs=2).fit(planted(240)[0])
     np.testing.assert_array_equal(again.shares_, model.shares_)
 

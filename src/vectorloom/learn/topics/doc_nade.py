@@ -27,7 +27,7 @@ from vectorloom.estimator import check_choice, check_count
 from vectorloom.io.container import Container
 from vectorloom.learn.texts import as_texts
 from vectorloom.learn.topics.density import unit
-from vectorloom.learn.topics.lda2vec import Adam, softmax
+from vectorloom.learn.topics.descent import Adam, softmax
 from vectorloom.learn.topics.merging import merge_tree
 from vectorloom.learn.topics.model import TopicModel
 from vectorloom.learn.topics.topic_words import count_words, known_counts

@@ -26,6 +26,8 @@ from vectorloom.learn.corpus import EncodedCorpus
 from vectorloom.learn.terms import Terms
 from vectorloom.learn.texts import as_texts
 from vectorloom.learn.topics.density import unit
+from vectorloom.learn.topics.descent import Adam, softmax
+from vectorloom.learn.topics.fold_in import Fixed, fold_in
 from vectorloom.learn.topics.merging import merge_tree
 from vectorloom.learn.topics.model import TopicModel
 from vectorloom.learn.topics.topic_words import count_words
@@ -38,8 +40,6 @@ Matrix = NDArray[np.float32]
 
 _BATCH = 4096
 _NOISE_EXPONENT = 0.75
-# Adam's constants, and what keeps the logarithm of a share finite.
-_DECAYS, _EPSILON = (0.9, 0.99), 1e-8
 # How surely a text begins in the cluster of its mean vector.
 _FIRST_LOGIT = 2.0
 
@@ -86,6 +86,9 @@ class Lda2Vec(TopicModel):
     words_ : ndarray of shape (n_words,), object
     word_vectors_ : ndarray of shape (n_words, vector_size), float32
         The y of the words, at unit length: what topics foretell.
+    input_vectors_, output_vectors_ : ndarray of shape (n_words, vector_size), float32
+        The x and y of the words.
+    counts_ : ndarray of shape (n_words,), int64
     hierarchy_ : ndarray of shape (n_topics - 1, 4), float64
         As in `Top2Vec`.
     losses_ : list of float
@@ -223,6 +226,8 @@ class Lda2Vec(TopicModel):
         self.hierarchy_ = merge_tree(unit(self.topic_vectors_), np.maximum(self.topic_sizes_, 1))
         self.words_ = np.array(corpus.words, dtype=object)
         self.word_vectors_ = unit(mixture.outputs)
+        self.input_vectors_, self.output_vectors_ = mixture.inputs, mixture.outputs
+        self.counts_ = corpus.counts
         self.sharpness_ = 1.0
 
     def _word_scores(self, topic: int) -> Matrix:
@@ -233,6 +238,57 @@ class Lda2Vec(TopicModel):
         """Return the mixture of each text of the fit, `shares_`."""
         self._check_fitted("topic_vectors_")
         return self.shares_
+
+    def transform(self, texts: Any) -> Matrix:
+        """Return the mixtures of any texts, topics and words as they are.
+
+        Parameters
+        ----------
+        texts : iterable of str
+
+        Returns
+        -------
+        ndarray of shape (n, n_topics), float32
+            Rows sum to 1; equal shares where no word is known. A text has one mixture, whatever is
+            beside it.
+        """
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        self._check_fitted("topic_vectors_")
+        given = as_texts(texts)
+        listed = ENGLISH_STOP_WORDS if self.stop_words == "english" else self.stop_words
+        split = Terms(stop_words=listed, stem=False)
+        number = {word: place for place, word in enumerate(self.words_.tolist())}
+        fixed = self._fixed()
+        rarity = np.log(1 + self.counts_.sum() / self.counts_)
+        directions = unit(self.topic_vectors_)
+        shares = np.full((len(given), self.n_topics_), 1 / self.n_topics_, np.float32)
+        with progress("reading texts", total=len(given), unit="texts") as bar:
+            for place, text in enumerate(given):
+                words = np.array([number[word] for word in split(text) if word in number], np.int64)
+                if len(words):
+                    mean = rarity[words] @ self.word_vectors_[words]
+                    first = np.zeros(self.n_topics_, np.float32)
+                    first[(directions @ mean).argmax()] = _FIRST_LOGIT
+                    shares[place] = fold_in(words, first, fixed)
+                bar.advance(1)
+        return shares
+
+    def _fixed(self) -> Fixed:
+        noise = np.cumsum(self.counts_.astype(np.float64) ** _NOISE_EXPONENT)
+        return Fixed(
+            self.input_vectors_,
+            self.output_vectors_,
+            self.topic_vectors_,
+            noise / noise[-1],
+            self.window,
+            self.negative,
+            self.epochs,
+            self.learning_rate,
+            1 / self.n_topics if self.alpha is None else self.alpha,
+            self.strength,
+            self.random_state,
+        )
 
     def documents(self, topic: int, n: int = 10) -> list[tuple[Any, float]]:
         """Return the texts with the largest share of a topic.
@@ -263,6 +319,9 @@ class Lda2Vec(TopicModel):
         return {
             "labels": self.labels_,
             "shares": self.shares_,
+            "inputs": self.input_vectors_,
+            "outputs": self.output_vectors_,
+            "counts": self.counts_,
             "losses": np.asarray(self.losses_),
         }
 
@@ -270,13 +329,10 @@ class Lda2Vec(TopicModel):
         self.labels_ = container.array("labels", "<i8", (n_texts,))
         self.shares_ = container.array("shares", "<f4", (n_texts, self.n_topics_))
         self.losses_ = container.array("losses", "<f8", (None,)).tolist()
-
-
-def softmax(logits: Matrix) -> Matrix:
-    """Return shares of each row, from its logits."""
-    found: Matrix = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found /= found.sum(axis=1, keepdims=True)
-    return found
+        shape = self.word_vectors_.shape
+        self.input_vectors_ = container.array("inputs", "<f4", shape)
+        self.output_vectors_ = container.array("outputs", "<f4", shape)
+        self.counts_ = container.array("counts", "<i8", shape[:1])
 
 
 def _encoded(
@@ -448,25 +504,6 @@ class Mixture:
                     bar.advance(len(pairs.word), loss=more / len(pairs.word))
                 losses.append(loss / max(n, 1))
         return losses
-
-
-class Adam:
-    """Adam of one array, in place."""
-
-    def __init__(self, target: Matrix) -> None:
-        self._target = target
-        self._mean = np.zeros_like(target)
-        self._square = np.zeros_like(target)
-        self._steps = 0
-
-    def step(self, gradient: Matrix, rate: float) -> None:
-        """Move the array down its gradient."""
-        first, second = _DECAYS
-        self._steps += 1
-        self._mean += (1 - first) * (gradient - self._mean)
-        self._square += (1 - second) * (gradient * gradient - self._square)
-        size = np.sqrt(self._square / (1 - second**self._steps)) + _EPSILON
-        self._target -= np.float32(rate / (1 - first**self._steps)) * self._mean / size
 
 
 def load_container(container: Container) -> Any:
