@@ -73,7 +73,8 @@ def assert_vectors(points, state):
 
 def change(c, rng, version):
     """Yield what is to change, do it, and yield that it is done."""
-    kind = rng.choice(["upsert"] * 6 + ["bulk", "delete", "seal", "compact", "index", "snapshot"])
+    steps = ["bulk", "delete", "seal", "compact", "index", "stream", "snapshot"]
+    kind = rng.choice(["upsert"] * 6 + steps)
     if kind in ("upsert", "bulk"):
         ids = rng.sample(range(IDS), rng.randint(1, 30) if kind == "upsert" else 300)
         yield ["upsert", version, ids]
@@ -87,7 +88,9 @@ def change(c, rng, version):
         if kind == "seal":
             upkeep.seal(c._engine)
         elif kind == "compact":
-            upkeep.compact(c._engine, fully=rng.random() < 0.3)
+            upkeep.compact(c._engine, rng.choice([None, build]), fully=rng.random() < 0.3)
+        elif kind == "stream":
+            upkeep.index_streaming(c._engine, build)
         elif kind == "index":
             upkeep.build_graphs(c._engine, 1, None)
         else:
@@ -96,6 +99,10 @@ def change(c, rng, version):
                 shutil.rmtree(target.rename(target.with_name("old")))
             c.snapshot(target)
     yield "done"
+
+
+def build(one):
+    one.build_graph(1, None)
 
 
 def child(folder, seed, version, pipe):
@@ -166,8 +173,9 @@ def one_round(folder, state, seed, version, rng):
             os._exit(3)  # an exception: the parent sees that it was not killed
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        first = pipe.readline()
-        time.sleep(rng.random() ** 2 * 0.25)
+        # So many changes in, however slow the machine, and then at any moment.
+        first = b"".join(pipe.readline() for _ in range(1 + rng.randrange(16)))
+        time.sleep(rng.random() ** 2 * 0.1)
         os.kill(pid, signal.SIGKILL)
         rest = pipe.read()
     _, status = os.waitpid(pid, 0)
