@@ -9,6 +9,11 @@ import numpy
 from numpy.typing import NDArray
 
 
+def end_thread(ident: int, ended: bool) -> None:
+    """
+    Whether what the core does in a thread (`threading.get_ident`) is to end with KeyboardInterrupt; signals reach the main thread alone.
+    """
+
 def simd_level() -> str:
     """The CPU level kernels use now."""
 
@@ -398,7 +403,7 @@ def cooccurrence(tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), ord
 def row_matrix(n: int, dim: int, scale: float = 0.0, seed: int = 0) -> NDArray[numpy.float32]: ...
 
 class WordTrainer:
-    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], bag_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, bag_rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, texts: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')] | None = None, *, window: int, negative: int, tree: bool, cbow: bool, cbow_mean: bool, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int, text: int = 0, binary: bool = False) -> None: ...
+    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], bag_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, bag_rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, texts: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')] | None = None, *, window: int, negative: int, tree: bool, cbow: bool, cbow_mean: bool, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int, text: int = 0, binary: bool = False, infer_words: int = 0) -> None: ...
 
     def infer(self, begin: int, end: int, n_jobs: int | None = None) -> None: ...
 
