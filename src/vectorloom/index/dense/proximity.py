@@ -38,6 +38,8 @@ from vectorloom.io.container import Container
 MOST_KEPT = 512
 KEPT_PER_HIT = 10
 _ALPHA = 1.1
+# A walk scores all entries before it begins: among few rows that is as much work as the walk.
+_ENTRIES, _ROWS_AN_ENTRY = (64, 256), 128
 
 _ANY = Head()
 
@@ -197,6 +199,7 @@ class ProximityGraph:
             list_rows=LIST_ROWS,
             refined=min(128, degree + degree // 3),
             first_degree=max(8, degree * 2 // 3),
+            entries=min(_ENTRIES[1], max(_ENTRIES[0], n // _ROWS_AN_ENTRY)),
             alpha=_ALPHA,
             seed=seed,
             n_jobs=n_jobs,
