@@ -60,7 +60,8 @@ def test_infinite_scores_count_and_nan_does_not() -> None:
     assert values.tolist() == [[np.inf, 1.0, -np.inf]]
     assert counts.tolist() == [3]
     nothing = _core.best_scores(np.full((1, 20), np.nan, np.float32), 2)
-    assert nothing[0].tolist() == [[-1, -1]] and nothing[2].tolist() == [0]
+    assert nothing[0].tolist() == [[-1, -1]]
+    assert nothing[2].tolist() == [0]
 
 
 def test_other_shapes_are_refused() -> None:
