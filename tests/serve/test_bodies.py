@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from asgi_client import Client
 from vectorloom.errors import ParameterError, ShapeError
@@ -299,6 +299,7 @@ GOOD = {
     cuts=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=6)), max_size=4),
     length=st.integers(0, 2000),
 )
+@example(kind=ARROW, cuts=[(144, b"\x80")], length=2000)  # a column's name that is no UTF-8
 def test_no_damaged_body_does_more_than_being_refused(kind, cuts, length):
     body = bytearray(GOOD[kind])
     for at, put in cuts:

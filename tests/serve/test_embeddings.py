@@ -141,7 +141,7 @@ def test_the_client_of_openai_is_answered(ask):
 
 def test_texts_are_stored_and_found_by_the_model_of_the_collection(ask):
     status, made = ask("PUT", C, {"dim": 8, "encoder": "docs"})
-    assert (status, made["fields"][0]["encoder"]["name"]) == (200, "docs")
+    assert (status, made["fields"][0]["encoder"]["name"]) == (201, "docs")
     body = {"ids": list(range(6)), "texts": TEXTS}
     assert ask("POST", C + "/points", body) == (200, {"stored": 6})
     found = ask("POST", C + "/search", {"text": "how do I sort a list", "k": 2, "explain": True})

@@ -328,7 +328,7 @@ def hold_out(
     Examples
     --------
     >>> hold_out(np.array([3, 4, -1, 5, 6, -1], np.int32), 0.5, 0, False)
-    (array([ 3,  4, -1, -1], dtype=int32), array([-1,  5,  6, -1], dtype=int32))
+    (array([-1,  5,  6, -1], dtype=int32), array([ 3,  4, -1, -1], dtype=int32))
     """
     rng = np.random.default_rng(seed)
     ends = np.append(np.flatnonzero(tokens < 0), len(tokens))

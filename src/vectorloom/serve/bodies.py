@@ -227,7 +227,10 @@ def _columns(table: Any, most: int) -> dict[str, Any]:
     """Return what the columns of a table mean: ids, vectors by name, texts, the rest payloads."""
     import pyarrow as pa
 
-    names = table.column_names
+    try:
+        names = table.column_names
+    except UnicodeDecodeError:
+        raise _unreadable("an Arrow IPC stream (a column's name is no UTF-8)") from None
     if len(set(names)) < len(names):
         raise ParameterError("two columns of the stream have one name.")
     found: dict[str, Any] = {}
