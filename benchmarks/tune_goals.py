@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     given = parser.parse_args()
     suite = tomllib.loads(given.suite.read_text(encoding="utf-8"))
-    path = given.out / f"tune-{given.suite.stem}.json"
+    path = given.out / f"tune-{given.suite.stem.removeprefix('tune_')}.json"
     held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
     rows = held["rows"]
     peers = {name: importlib.import_module(f"benchmarks.peers.{name}") for name in given.peers}
