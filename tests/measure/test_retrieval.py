@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import vectorloom as vl
 from vectorloom.errors import FormatError, ParameterError
-from vectorloom.measure.retrieval import ranked
+from vectorloom.measure.rankings import read_rankings
 
 evaluate = vl.measure.evaluate_retrieval
 
@@ -35,6 +37,16 @@ def random_case(seed: int, *, levels: int = 4, lowest: int = 0) -> tuple[dict, d
         grid = rng.integers(0, 12, len(found)) / 7 + 1e-9 * rng.random(len(found))
         run[f"q{q + 2}"] = {str(d): float(s) for d, s in zip(found, grid, strict=True)}
     return qrels, run
+
+
+def order(run: dict) -> list[str]:
+    """The ranking as judgments of every document see it, in the order of document ids."""
+    seen = read_rankings(["q"], [dict.fromkeys(run, 0)], [run], 1, float)
+    assert seen.ranks.tolist() == list(range(1, len(run) + 1))
+    places = [
+        int(read_rankings(["q"], [{document: 0}], [run], 1, float).ranks[0]) for document in run
+    ]
+    return [document for _, document in sorted(zip(places, run, strict=True))]
 
 
 # ---- worked by hand ----------------------------------------------------------------------------
@@ -78,10 +90,33 @@ def test_metrics_follow_their_formulas_by_hand(hand, metric, want) -> None:
 
 
 def test_ties_are_broken_by_document_id_descending_in_float32() -> None:
-    assert ranked({"a": 1.0, "b": 1.0, "d": 0.5, "c": 2.0}) == ["c", "b", "a", "d"]
+    assert order({"a": 1.0, "b": 1.0, "d": 0.5, "c": 2.0}) == ["c", "b", "a", "d"]
     # 1 + 1e-9 is 1 in float32, so the id decides, as in trec_eval.
-    assert ranked({"a": 1.0 + 1e-9, "b": 1.0}) == ["b", "a"]
-    assert ranked({"9": 1.0, "10": 1.0}) == ["9", "10"]  # ids are text
+    assert order({"a": 1.0 + 1e-9, "b": 1.0}) == ["b", "a"]
+    assert order({"9": 1.0, "10": 1.0}) == ["9", "10"]  # ids are text
+    assert order({"a": 0.0, "b": -0.0, "c": -math.inf, "d": -1.0, "e": math.inf}) == list("ebadc")
+
+
+@given(
+    rows=st.lists(
+        st.dictionaries(
+            st.text("abé\U0001f600", min_size=1, max_size=3),
+            st.one_of(
+                st.sampled_from([0.0, -0.0, 1.0, -1.0]), st.floats(width=32, allow_nan=False)
+            ),
+        ),
+        max_size=5,
+    )
+)
+def test_all_queries_are_ranked_at_once_as_each_is_alone(rows) -> None:
+    names = [str(i) for i in range(len(rows))]
+    seen = read_rankings(names, [dict.fromkeys(row, 1) for row in rows], rows, 1, float)
+    assert seen.queries.tolist() == [i for i, row in enumerate(rows) for _ in row]
+    assert seen.ranks.tolist() == [rank for row in rows for rank in range(1, len(row) + 1)]
+    half = [{d: 1 for d in row if len(d) == 1} for row in rows]
+    seen = read_rankings(names, half, rows, 1, float)
+    want = [sorted(row, key=lambda d: (np.float32(row[d]), d), reverse=True) for row in rows]
+    assert seen.ranks.tolist() == [i + 1 for row in want for i, d in enumerate(row) if len(d) == 1]
 
 
 def test_gains_may_be_exponential_or_given(hand) -> None:
@@ -237,6 +272,7 @@ def test_two_runs_are_compared_on_the_same_queries() -> None:
         ({"1": {"a": "1"}}, {"1": {"a": 1.0}}, {}, "whole numbers"),
         ({"1": {"a": math.nan}}, {"1": {"a": 1.0}}, {}, "whole numbers"),
         ({"1": {"a": 1}}, {"1": {"a": "high"}}, {}, "no numbers"),
+        ({"1": {"a": 2**70}}, {"1": {"a": 1.0}}, {}, "beyond 64 bits"),
         ({"1": {"a": 1}}, {"1": [1]}, {}, "run must map queries"),
         ([1], {"1": {"a": 1.0}}, {}, "qrels must map queries"),
         ({1: {"a": 1}, "1": {"a": 1}}, {"1": {"a": 1.0}}, {}, "same as text"),
@@ -245,6 +281,7 @@ def test_two_runs_are_compared_on_the_same_queries() -> None:
         ({"1": {"a": 1}}, {"1": {"a": 1.0}}, {"metrics": ["success"]}, "needs a cutoff"),
         ({"1": {"a": 1}}, {"1": {"a": 1.0}}, {"metrics": ["bpref@5"]}, "cutoff"),
         ({"1": {"a": 1}}, {"1": {"a": 1.0}}, {"metrics": []}, "at least one"),
+        ({"1": {"a": 1}}, {"1": {"a": 1.0}}, {"relevance_level": -1}, "relevance_level"),
         ({"1": {"a": 1}}, {"1": {"a": 1.0}}, {"missing": "drop"}, "'zero', 'skip'"),
         ({"1": {"a": 1}}, {"1": {"a": 1.0}}, {"gains": {1: -1.0}}, "0 or more"),
     ],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of one ranking against judgments, as trec_eval defines them.
+"""Metrics of rankings against judgments, as trec_eval defines them, of all queries at once.
 
 Let g_i be the gain of the document at rank i, rel_i whether its grade reaches the level of
 relevance, R the number of relevant judged documents and n the number returned:
@@ -16,149 +16,111 @@ relevance, R the number of relevant judged documents and n the number returned:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
-from vectorloom.select.gains import ndcg
+from vectorloom.measure.rankings import Rankings
+from vectorloom.select.gains import dcg_sums
 
-#: Grade of a returned document that nobody judged.
-UNJUDGED = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """One query's ranking, seen through its judgments.
-
-    Attributes
-    ----------
-    grades : ndarray of shape (n_returned,), int64
-        By rank; -1 where unjudged (or judged below 0, which trec_eval takes for outside the pool).
-    gains : ndarray of shape (n_returned,), float64
-    ideal : ndarray of shape (n_judged,), float64
-        Gains of all judged documents, largest first.
-    relevant : ndarray of shape (n_returned,), bool
-    n_relevant, n_other : int
-        Judged documents that are relevant, and that are not.
-    """
-
-    grades: NDArray[np.int64]
-    gains: NDArray[np.float64]
-    ideal: NDArray[np.float64]
-    relevant: NDArray[np.bool_]
-    n_relevant: int
-    n_other: int
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric with its cutoff; called with a `Judged` it returns a float.
+    """A metric with its cutoff; called with `Rankings` it returns a float of each query.
 
     Attributes
     ----------
     name : str
         As shown: ``nDCG@10``.
     of : callable
-        From (judged, cutoff) to the value.
+        From (rankings, cutoff) to the values.
     cutoff : int or None
     """
 
     name: str
-    of: Callable[[Judged, int | None], float]
+    of: Callable[[Rankings, int | None], Doubles]
     cutoff: int | None
 
-    def __call__(self, judged: Judged) -> float:
-        """Return the metric of one query."""
-        return self.of(judged, self.cutoff)
+    def __call__(self, rankings: Rankings) -> Doubles:
+        """Return the metric of each query, shape (n_queries,)."""
+        return self.of(rankings, self.cutoff)
 
 
-def judge(
-    ranking: list[str],
-    grades: Mapping[str, int],
-    level: int,
-    gain: Callable[[int], float],
-) -> Judged:
-    """Look a ranking up in the judgments of its query.
-
-    Parameters
-    ----------
-    ranking : list of str
-        Documents, best first.
-    grades : mapping of str to int
-    level : int
-        Grades from here on are relevant.
-    gain : callable
-        From a grade to its gain; called for grades above 0 only.
-
-    Returns
-    -------
-    Judged
-    """
-    found = np.array([grades.get(document, UNJUDGED) for document in ranking], dtype=np.int64)
-    found = np.maximum(found, UNJUDGED)
-    value = {grade: gain(grade) if grade > 0 else 0.0 for grade in {*grades.values(), UNJUDGED}}
-    return Judged(
-        grades=found,
-        gains=np.array([value[grade] for grade in found.tolist()], dtype=np.float64),
-        ideal=np.sort([value[grade] for grade in grades.values()])[::-1],
-        relevant=found >= level,
-        n_relevant=sum(grade >= level for grade in grades.values()),
-        n_other=sum(0 <= grade < level for grade in grades.values()),
-    )
+def _chosen(found: Rankings, k: int | None, which: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the positions of those hits among the first k of their query."""
+    at = np.flatnonzero(which)
+    return at if k is None else at[found.ranks[at] <= k]
 
 
-def _ndcg(judged: Judged, k: int | None) -> float:
-    return ndcg(judged.gains, judged.ideal, k)
+def _share(of: Doubles, whole: NDArray[np.int64] | Doubles) -> Doubles:
+    """Divide, 0 where there is nothing to divide by."""
+    return np.divide(of, whole, out=np.zeros(len(of)), where=whole > 0)
 
 
-def _precision(judged: Judged, k: int | None) -> float:
-    places = len(judged.relevant) if k is None else k
-    return float(judged.relevant[:k].sum()) / places if places else 0.0
+def _ndcg(found: Rankings, k: int | None) -> Doubles:
+    hits = _chosen(found, k, found.gains > 0)
+    n = len(found)
+    reached = dcg_sums(found.gains[hits], found.ranks[hits], found.queries[hits], n)
+    ideal = slice(None) if k is None else found.ideal_ranks <= k
+    gains, ranks, queries = found.ideal_gains, found.ideal_ranks, found.ideal_queries
+    return _share(reached, dcg_sums(gains[ideal], ranks[ideal], queries[ideal], n))
 
 
-def _recall(judged: Judged, k: int | None) -> float:
-    return float(judged.relevant[:k].sum()) / judged.n_relevant if judged.n_relevant else 0.0
+def _precision(found: Rankings, k: int | None) -> Doubles:
+    places = found.n_returned if k is None else np.full(len(found), k)
+    return _share(found.sums(_chosen(found, k, found.relevant)), places)
 
 
-def _average_precision(judged: Judged, k: int | None) -> float:
-    ranks = np.flatnonzero(judged.relevant[:k]) + 1
-    if judged.n_relevant == 0:
-        return 0.0
-    return float(np.sum(np.arange(1, len(ranks) + 1) / ranks)) / judged.n_relevant
+def _recall(found: Rankings, k: int | None) -> Doubles:
+    return _share(found.sums(_chosen(found, k, found.relevant)), found.n_relevant)
 
 
-def _reciprocal_rank(judged: Judged, k: int | None) -> float:
-    ranks = np.flatnonzero(judged.relevant[:k])
-    return 1.0 / (1.0 + float(ranks[0])) if len(ranks) else 0.0
+def _average_precision(found: Rankings, k: int | None) -> Doubles:
+    hits = _chosen(found, k, found.relevant)
+    counts = found.sums(hits).astype(np.int64)
+    nth = np.arange(1, len(hits) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
+    return _share(found.sums(hits, nth / found.ranks[hits]), found.n_relevant)
 
 
-def _success(judged: Judged, k: int | None) -> float:
-    return float(judged.relevant[:k].any())
+def _reciprocal_rank(found: Rankings, k: int | None) -> Doubles:
+    hits = _chosen(found, k, found.relevant)
+    first = np.zeros(len(found))
+    first[found.queries[hits[::-1]]] = 1.0 / found.ranks[hits[::-1]]  # the last written is first
+    return first
 
 
-def _r_precision(judged: Judged, k: int | None) -> float:
-    return _precision(judged, judged.n_relevant) if judged.n_relevant else 0.0
+def _success(found: Rankings, k: int | None) -> Doubles:
+    return (found.sums(_chosen(found, k, found.relevant)) > 0).astype(np.float64)
 
 
-def _bpref(judged: Judged, k: int | None) -> float:
-    if judged.n_relevant == 0:
-        return 0.0
-    others = np.cumsum((judged.grades >= 0) & ~judged.relevant)[judged.relevant]
-    scale = min(judged.n_other, judged.n_relevant)
-    lost = np.minimum(others, judged.n_relevant) / scale if scale else np.zeros(len(others))
-    return float(np.sum(1.0 - lost)) / judged.n_relevant
+def _r_precision(found: Rankings, k: int | None) -> Doubles:
+    hits = np.flatnonzero(found.relevant)
+    hits = hits[found.ranks[hits] <= found.n_relevant[found.queries[hits]]]
+    return _share(found.sums(hits), found.n_relevant)
 
 
-def _share_judged(judged: Judged, k: int | None) -> float:
-    places = len(judged.grades) if k is None else k
-    return float((judged.grades[:k] >= 0).sum()) / places if places else 0.0
+def _bpref(found: Rankings, k: int | None) -> Doubles:
+    hits = np.flatnonzero(found.relevant)
+    mine = found.queries[hits]
+    above = np.concatenate([[0], np.cumsum(~found.relevant)])
+    others = above[hits] - above[np.searchsorted(found.queries, mine)]
+    scale = np.minimum(found.n_other, found.n_relevant)[mine]
+    lost = _share(np.minimum(others, found.n_relevant[mine]).astype(np.float64), scale)
+    return _share(found.sums(hits, 1.0 - lost), found.n_relevant)
+
+
+def _share_judged(found: Rankings, k: int | None) -> Doubles:
+    hits = _chosen(found, k, np.ones(len(found.ranks), np.bool_))
+    return _share(found.sums(hits), found.n_returned if k is None else np.full(len(found), k))
 
 
 # Name in lower case -> (name as shown, function, whether a cutoff: "may", "must" or "no").
-_METRICS: dict[str, tuple[str, Callable[[Judged, int | None], float], str]] = {
+_METRICS: dict[str, tuple[str, Callable[[Rankings, int | None], Doubles], str]] = {
     "ndcg": ("nDCG", _ndcg, "may"),
     "precision": ("P", _precision, "may"),
     "p": ("P", _precision, "may"),

@@ -2,7 +2,7 @@
 """Rankings against judgments: the metrics of trec_eval, query by query, with their uncertainty.
 
 A ranking is the documents of a run by score, largest first; equal scores (in float32, which is what
-trec_eval keeps) by document id, largest first. The metrics are in `ranking_metrics`.
+trec_eval keeps) by document id, largest first: `rankings`. The metrics are in `ranking_metrics`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
-from vectorloom.estimator import check_choice
+from vectorloom.estimator import check_choice, check_count
 from vectorloom.io.pages import Chart
-from vectorloom.measure.ranking_metrics import Metric, judge, parse_metric
+from vectorloom.measure.ranking_metrics import Metric, parse_metric
+from vectorloom.measure.rankings import read_rankings
 from vectorloom.measure.result import Result
 from vectorloom.measure.significance import bootstrap_interval, randomization_test
 from vectorloom.measure.trec_files import read_qrels, read_run
@@ -266,7 +268,7 @@ def evaluate_retrieval(
         ``"skip"`` leaves them out of the mean (trec_eval without -c, pytrec_eval, BEIR). Which they
         are is in the result either way.
     relevance_level : int, default=1
-        Grades from here on are relevant, for all metrics but nDCG.
+        Grades from here on are relevant, for all metrics but nDCG; 0 or more.
     gains : {"linear", "exponential"} or mapping of int to float, default="linear"
         What a grade above 0 is worth to nDCG: the grade itself (trec_eval), 2^grade - 1, or the
         mapping's value (the grade where it has none).
@@ -290,9 +292,11 @@ def evaluate_retrieval(
 
     Notes
     -----
-    Cost: sorting each ranking. Ties: equal scores are in descending order of document id, compared
-    as text, after rounding scores to float32: so a run whose scores differ below float32 is ranked
-    by its ids, here as in trec_eval. P@k divides by k also where fewer are returned.
+    Cost: one pass over the run and one sort of its scores, less than trec_eval's C takes behind
+    pytrec_eval; equal scores of judged documents take longer. Ties: equal scores are in descending
+    order of document id, compared as text, after rounding scores to float32: so a run whose scores
+    differ below float32 is ranked by its ids, here as in trec_eval. P@k divides by k also where
+    fewer are returned.
     A query without relevant documents has 0 of everything and counts, as in trec_eval.
 
     References
@@ -314,6 +318,7 @@ def evaluate_retrieval(
     """
     parsed = _parsed(metrics)
     check_choice("missing", missing, ("zero", "skip"))
+    check_count("relevance_level", relevance_level, at_least=0)
     gain = _gain_of(gains)
     judgments, answers = _as_qrels(qrels), _as_run(run)
     common = judgments.keys() & answers.keys()
@@ -324,58 +329,27 @@ def evaluate_retrieval(
             "hits.to_run(query_ids)."
         )
     counted = sorted(judgments if missing == "zero" else common)
-    values = np.zeros((len(counted), len(parsed)))
-    barren = []
-    for row, query in enumerate(counted):
-        found = answers.get(query, {})
-        if ignore_identical_ids:
-            found = {document: score for document, score in found.items() if document != query}
-        seen = judge(ranked(found, query), judgments[query], relevance_level, gain)
-        values[row] = [metric(seen) for metric in parsed]
-        if seen.n_relevant == 0:
-            barren.append(query)
+    found = [answers.get(query, {}) for query in counted]
+    if ignore_identical_ids:
+        found = [
+            {document: score for document, score in row.items() if document != query}
+            if query in row
+            else row
+            for query, row in zip(counted, found, strict=True)
+        ]
+    seen = read_rankings(
+        counted, [judgments[query] for query in counted], found, relevance_level, gain
+    )
+    barren = np.flatnonzero(seen.n_relevant == 0).tolist()
     return Evaluation(
         metrics=tuple(metric.name for metric in parsed),
         query_ids=tuple(counted),
-        values=values,
+        values=np.stack([metric(seen) for metric in parsed], axis=1),
         missing=tuple(sorted(judgments.keys() - answers.keys())),
         unjudged=tuple(sorted(answers.keys() - judgments.keys())),
-        without_relevant=tuple(barren),
+        without_relevant=tuple(counted[row] for row in barren),
         missing_as=missing,
     )
-
-
-def ranked(scores: Mapping[str, float], query: str = "") -> list[str]:
-    """Return documents in trec_eval's order.
-
-    Parameters
-    ----------
-    scores : mapping of str to float
-    query : str, default=""
-        For the message, where a score is NaN.
-
-    Returns
-    -------
-    list of str
-        By score in float32, then by id, both descending.
-
-    Examples
-    --------
-    >>> ranked({"a": 1.0, "b": 2.0, "c": 1.0})
-    ['b', 'c', 'a']
-    """
-    documents = list(scores)
-    try:
-        values = np.array(list(scores.values()), dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(f"run has scores of query {query!r} that are no numbers.") from None
-    with np.errstate(over="ignore"):
-        kept = values.astype(np.float32)
-    if np.isnan(kept).any():
-        bad = documents[int(np.argmax(np.isnan(kept)))]
-        raise ParameterError(f"run has a NaN score for document {bad!r} of query {query!r}.")
-    pairs = sorted(zip(kept.tolist(), documents, strict=True), reverse=True)
-    return [document for _, document in pairs]
 
 
 def _parsed(metrics: Sequence[str]) -> list[Metric]:
@@ -401,17 +375,17 @@ def _as_qrels(qrels: Any) -> Qrels:
     if isinstance(qrels, str | os.PathLike):
         return read_qrels(qrels)
     table = _two_deep(qrels, "qrels", "grade")
-    result: Qrels = {}
+    if set(map(type, chain.from_iterable(row.values() for row in table.values()))) <= {int}:
+        return table
     for query, grades in table.items():
-        result[query] = {}
         for document, grade in grades.items():
             if not _is_whole(grade):
                 raise ParameterError(
                     f"qrels have the grade {grade!r} for document {document!r} of query {query!r}; "
                     "grades must be whole numbers."
                 )
-            result[query][document] = int(grade)
-    return result
+        table[query] = {document: int(grade) for document, grade in grades.items()}
+    return table
 
 
 def _is_whole(grade: Any) -> bool:
@@ -429,16 +403,20 @@ def _as_run(run: Any) -> Run:
 
 def _two_deep(table: Any, name: str, what: str) -> dict[str, dict[str, Any]]:
     if not isinstance(table, Mapping) or not all(
-        isinstance(row, Mapping) for row in table.values()
+        isinstance(row, dict) or isinstance(row, Mapping)  # noqa: SIM101 - the first is quick
+        for row in table.values()
     ):
         raise ParameterError(
             f"{name} must map queries to mappings of documents to a {what}; got "
             f"{type(table).__name__}."
         )
+    rows = table.values()
+    if set(map(type, chain(table, chain.from_iterable(rows)))) <= {str}:
+        return {q: row if isinstance(row, dict) else dict(row) for q, row in table.items()}
     result = {
         str(query): {str(d): value for d, value in row.items()} for query, row in table.items()
     }
-    if len(result) != len(table) or any(len(result[str(q)]) != len(r) for q, r in table.items()):
+    if [*map(len, result.values())] != [*map(len, rows)]:
         raise ParameterError(
             f"{name} has ids that are the same as text, such as 1 and '1'. Use one type of id."
         )

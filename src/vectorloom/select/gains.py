@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def dcg(gains: Any) -> float:
@@ -30,6 +31,36 @@ def dcg(gains: Any) -> float:
     """
     values = np.asarray(gains, np.float64)
     return float(np.sum(values / np.log2(np.arange(2, len(values) + 2))))
+
+
+def dcg_sums(
+    gains: NDArray[np.float64],
+    ranks: NDArray[np.int64],
+    rankings: NDArray[np.int64],
+    n_rankings: int,
+) -> NDArray[np.float64]:
+    """Return the discounted cumulative gain of many rankings.
+
+    Parameters
+    ----------
+    gains : ndarray of shape (n,), float64
+        Of items in any order; those without a gain may be left out.
+    ranks : ndarray of shape (n,), int64
+        Of each item in its ranking, from 1.
+    rankings : ndarray of shape (n,), int64
+        Which ranking an item stands in.
+    n_rankings : int
+
+    Returns
+    -------
+    ndarray of shape (n_rankings,), float64
+
+    Examples
+    --------
+    >>> dcg_sums(np.array([3.0, 1.0]), np.array([1, 3]), np.array([0, 1]), 2).tolist()
+    [3.0, 0.5]
+    """
+    return np.bincount(rankings, gains / np.log2(ranks + 1.0), n_rankings).astype(np.float64)
 
 
 def ndcg(gains: Any, ideal: Any, k: int | None = None) -> float:
