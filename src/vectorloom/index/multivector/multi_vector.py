@@ -29,6 +29,7 @@ from vectorloom.index.id_rules import name_absent, new_ids, refuse_held
 from vectorloom.index.multivector.candidates import CandidateStage, encoded_stage
 from vectorloom.index.multivector.item_index import ItemIndex
 from vectorloom.index.multivector.prefetch import two_stages
+from vectorloom.index.multivector.prefix import Prefixes
 from vectorloom.index.multivector.store import ItemStore, read_items, write_items
 from vectorloom.index.multivector.token_vectors import (
     TokenVectors,
@@ -304,6 +305,7 @@ class MultiVector(ItemIndex):
         recall: float = 0.95,
         n_candidates: int | None = None,
         exact: bool = False,
+        budget: int | None = None,
     ) -> Hits:
         """Return the k best items of each query.
 
@@ -322,6 +324,10 @@ class MultiVector(ItemIndex):
             Items that are scored exactly, instead.
         exact : bool, default=False
             Score all items.
+        budget : int or None, default=None
+            Score all items by their first `budget` vectors alone: for vectors that come in the
+            order of their worth (`NestedMultiVector`, `nest_tokens`). What a budget reads is
+            gathered at its first search and kept, so that it costs what so few vectors cost.
 
         Returns
         -------
@@ -338,12 +344,14 @@ class MultiVector(ItemIndex):
         if store.rows.metric == "cosine":
             unit_rows(tokens.values, name="queries")
         width = min(k, store.n_live)
-        depth = self._depth(width, recall, n_candidates, exact)
+        cut = None if budget is None else self._cut(budget, n_candidates, n_jobs)
+        depth = None if cut else self._depth(width, recall, n_candidates, exact)
         masks = position_masks(where, store.ids, store.live, len(tokens))
         if depth is None:
 
             def one(part: slice, mask: Mask) -> Found:
-                return store.search(tokens.part(part.start, part.stop), width, mask, n_jobs)
+                some = tokens.part(part.start, part.stop)
+                return (cut or store).search(some, width, mask, n_jobs)
 
             found = for_each_mask(one, len(tokens), width, masks)
         else:
@@ -352,6 +360,16 @@ class MultiVector(ItemIndex):
                 self._stage, store, tokens, depth, width, where, n_jobs, prefetch=self.prefetch
             )
         return self._hits(found, k)
+
+    def _cut(self, budget: int, n_candidates: int | None, n_jobs: int | None) -> ItemStore:
+        """Return the store of the first vectors of all items."""
+        if n_candidates is not None:
+            raise ParameterError(
+                "budget= scores all items by few vectors and n_candidates= few items by all of "
+                "theirs; pass one of the two, or rerank() the hits of a budget."
+            )
+        kept: Prefixes = self.__dict__.setdefault("_prefixes", Prefixes())
+        return kept.store(self._store, check_count("budget", budget), n_jobs)
 
     def _estimated(self, tokens: TokenVectors, k: int, where: Any) -> Hits:
         """Return the k best items by int8 products alone: candidates for somebody else."""
@@ -380,8 +398,9 @@ class MultiVector(ItemIndex):
     @property
     def nbytes_(self) -> int:
         """Bytes held in memory or mapped from a file."""
-        stage = self._stage
-        return self._fitted().nbytes + (0 if stage is None else int(stage.index.nbytes_))
+        stage, prefixes = self._stage, self.__dict__.get("_prefixes")
+        more = 0 if stage is None else int(stage.index.nbytes_)
+        return self._fitted().nbytes + more + (0 if prefixes is None else prefixes.nbytes)
 
     # ---- saving --------------------------------------------------------------------------------
 
