@@ -371,7 +371,8 @@ void bind_learn(nb::module_& m) {
              std::optional<Vector<std::int32_t>> rows, std::optional<Table> texts, int window,
              int negative, bool tree, bool cbow, bool cbow_mean, bool deterministic, double sample,
              double noise_exponent, double alpha, double min_alpha, std::int64_t epochs,
-             std::uint64_t seed, int text, bool binary, std::int64_t infer_words) {
+             std::uint64_t seed, int text, bool binary, std::int64_t infer_words,
+             double infer_ridge) {
             WordOptions options;
             options.steps = static_cast<int>(in.shape(1)) / kRowStep;
             options.window = window;
@@ -389,6 +390,7 @@ void bind_learn(nb::module_& m) {
             options.text = static_cast<TextInput>(text);
             options.binary = binary;
             options.infer_words = infer_words;
+            options.infer_ridge = infer_ridge;
             new (self)
                 WordTrainerCore(std::move(tokens), std::move(counts), std::move(in), std::move(out),
                                 std::move(offsets), std::move(rows), std::move(texts), options);
@@ -397,7 +399,7 @@ void bind_learn(nb::module_& m) {
           "bag_rows"_a = nb::none(), "texts"_a = nb::none(), nb::kw_only(), "window"_a,
           "negative"_a, "tree"_a, "cbow"_a, "cbow_mean"_a, "deterministic"_a, "sample"_a,
           "noise_exponent"_a, "alpha"_a, "min_alpha"_a, "epochs"_a, "seed"_a, "text"_a = 0,
-          "binary"_a = false, "infer_words"_a = 0)
+          "binary"_a = false, "infer_words"_a = 0, "infer_ridge"_a = 0.0)
       .def("infer", &WordTrainerCore::infer, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
       .def("run", &WordTrainerCore::run, "begin"_a, "end"_a, "n_jobs"_a = nb::none())
       .def("evaluate", &WordTrainerCore::evaluate, "n_jobs"_a = nb::none())

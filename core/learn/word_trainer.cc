@@ -74,6 +74,12 @@ LaneRules lane_rules(const WordOptions& options, const WordBags& bags) {
   return rules;
 }
 
+// A step of the ridge's gradient, of all it could move at most.
+void shrink(float* row, std::size_t size, float step) {
+  const float kept = 1.0f - std::min(step, 1.0f);
+  for (std::size_t d = 0; d < size; ++d) row[d] *= kept;
+}
+
 }  // namespace
 
 // One piece while it is worked on.
@@ -370,6 +376,7 @@ void WordTrainer::infer_text(std::int64_t text, Work& work) const {
   const std::int64_t epochs =
       std::max(options_.epochs, (options_.infer_words + length - 1) / length);
   const double fall = (options_.alpha - options_.min_alpha) / static_cast<double>(epochs);
+  const float ridge = options_.binary ? 0.0f : static_cast<float>(options_.infer_ridge);
   float* row = texts_ + static_cast<std::size_t>(text) * stride_;
   for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
     for (std::int64_t t = begin; t < end; t += kFreeTokens) {
@@ -384,6 +391,8 @@ void WordTrainer::infer_text(std::int64_t text, Work& work) const {
         const WindowSpan& window = work.plan.windows[w];
         score(work, window);
         float* moved = options_.binary ? work.in[static_cast<std::size_t>(window.in)] : row;
+        if (ridge > 0.0f)
+          shrink(row, stride_, ridge * work.rate * static_cast<float>(window.truths));
         kernels.pull(moved, work.out.data() + window.out, window.n,
                      work.gradients.data() + window.gradients, 0, options_.steps);
       }

@@ -35,6 +35,8 @@ struct WordOptions {
   // `infer` goes through a text until this many of its words have been told, `epochs` times at
   // least.
   std::int64_t infer_words = 0;
+  // `infer` descends L + infer_ridge / 2 |d|^2 for each word told; not of codes.
+  double infer_ridge = 0.0;
 };
 
 // Rows that make up the input vector of each word, their mean: [offsets[w], offsets[w + 1]). Empty:

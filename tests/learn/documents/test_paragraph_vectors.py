@@ -90,6 +90,43 @@ def test_inference_moves_the_text_alone():
     np.testing.assert_array_equal(out[:, :2], y)
 
 
+def test_inference_shrinks_for_each_word_told():
+    # The true word and the only false one; the ridge's gradient is of the row as it was.
+    y = np.array([[0.5, 0.0], [0.0, 0.5]])
+    expected = np.zeros(2)
+    options = OPTIONS | {"epochs": 3}
+    for _ in range(3):
+        errors = np.array([1.0, 0.0]) - sigmoid(y @ expected)
+        expected = expected * (1 - 0.1 * 0.25) + 0.1 * errors @ y
+    texts = rows([[0.0, 0.0]])
+    trainer = _core.WordTrainer(
+        np.array([0, -1], np.int32), np.array([1, 1]), rows(np.eye(2)), rows(y), texts=texts,
+        cbow=False, text=ALONE, infer_ridge=0.25, **options,
+    )  # fmt: skip
+    trainer.infer(0, 1, 1)
+    np.testing.assert_allclose(texts[0, :2], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"dbow_words": 1}, {"binary": True}])
+def test_texts_learned_from_lie_where_transform_puts_them(texts, settings):
+    given = [*texts[0][:40], "", "the"]
+    model = ParagraphVectors(16, min_count=1, epochs=3, random_state=0, **settings).fit(given)
+    np.testing.assert_array_equal(model.vectors_, model.transform(given))
+
+
+def test_shrinkage_is_of_the_median_spread_of_words(texts):
+    model = ParagraphVectors(16, min_count=1, epochs=3, random_state=0).fit(texts[0])
+    share = model.counts_**0.75 / (model.counts_**0.75).sum()
+    y = model.context_vectors_.astype(float)
+    spread = np.median(np.linalg.eigvalsh((y * share[:, None]).T @ y))
+    assert model.ridge_ == pytest.approx(spread, rel=0.05)
+    free = model.set_params(shrinkage=0).transform(texts[0][:4])
+    assert not np.array_equal(free, model.set_params(shrinkage=2).transform(texts[0][:4]))
+    for odd in (-1, np.nan, np.inf):
+        with pytest.raises(ParameterError, match="shrinkage"):
+            ParagraphVectors(shrinkage=odd).fit(texts[0])
+
+
 @pytest.mark.parametrize("dm", [0, 1])
 def test_short_texts_are_gone_through_until_they_come_to_rest(texts, dm):
     # 3,000 words of each text, unless told otherwise: a text of 6 words is gone through 500 times.

@@ -5,8 +5,10 @@
     DM        the mean of d and the x of the words around w stands for d
     binary    the code [d > 0] stands for d, and gradients reach d times s(d) (1 - s(d))
 
-s is the logistic function, n are false words drawn from count^0.75. For new texts the words' rows
-stay as they are and d alone is descended.
+s is the logistic function, n are false words drawn from count^0.75. For new texts, and in DBOW for
+those learned from too, the words' rows then stay as they are and d is descended from zero to
+
+    min_d  L(d) + r |d|^2 / 2 for each word,      r = shrinkage * median eigenvalue of E[y y']
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from vectorloom.learn.words.windows import (
 )
 from vectorloom.progress import progress
 
+_ROWS = 1 << 14  # of words whose products are added up at once
 _BLOCK = 512  # texts between two looks at the progress bar
 # Words that a text has told when it has come near its place, see the page of the method.
 _INFER_WORDS = 3000
@@ -66,6 +69,10 @@ class ParagraphVectors(TrainedLearner):
     infer_epochs : int or None, default=None
         Passes over a new text in `transform`; None: `epochs`, and more for short texts, until 3,000
         words have been told.
+    shrinkage : float, default=0.5
+        How strongly a text's vector is drawn to zero, against what its words ask of it, in units of
+        how far words differ. Search gains by more (1 or 2), likeness of single sentences by less
+        (0). Of DBOW without codes only: the others do not gain by it.
     binary : bool, default=False
         Learn codes of `vector_size` bits (a multiple of 8) for Hamming distance; ``dm=0`` only.
     alpha : float, default=0.025
@@ -98,6 +105,8 @@ class ParagraphVectors(TrainedLearner):
         metric with its sign turned.
     seed_ : int
         What `transform` draws by.
+    ridge_ : float
+        The r of above at ``shrinkage=1``.
     n_tokens_ : int
 
     Raises
@@ -110,7 +119,9 @@ class ParagraphVectors(TrainedLearner):
     Notes
     -----
     `transform` draws by the place of a word in its text: a text has the same vector whatever is
-    transformed beside it, in whatever order, at any `n_jobs`, today and from a file.
+    transformed beside it, in whatever order, at any `n_jobs`, today and from a file. With ``dm=0``
+    `vectors_` are what `transform` makes of the training texts; in DM, and after an interrupted
+    training, they are as they were trained.
 
     Time is O(epochs * tokens * (negative + 1) * vector_size), times about `window` with words as
     inputs; memory 4 bytes a dimension for each text and word (twice for words where they are
@@ -147,6 +158,7 @@ class ParagraphVectors(TrainedLearner):
         sample: float = 1e-3,
         epochs: int = 20,
         infer_epochs: int | None = None,
+        shrinkage: float = 0.5,
         binary: bool = False,
         alpha: float = 0.025,
         min_alpha: float = 1e-4,
@@ -164,6 +176,7 @@ class ParagraphVectors(TrainedLearner):
         self.sample = sample
         self.epochs = epochs
         self.infer_epochs = infer_epochs
+        self.shrinkage = shrinkage
         self.binary = binary
         self.alpha = alpha
         self.min_alpha = min_alpha
@@ -176,6 +189,10 @@ class ParagraphVectors(TrainedLearner):
         check_learner(self.get_params())
         if self.infer_epochs is not None:
             check_texts({"infer_epochs": self.infer_epochs})
+        if not 0 <= self.shrinkage < np.inf:
+            raise ParameterError(
+                f"shrinkage must be a number, at least 0; got {self.shrinkage!r}. Leave it at 0.5."
+            )
         for name in ("dm", "dbow_words"):
             check_choice(name, str(int(getattr(self, name))), ("0", "1"))
         if self.binary and (self.dm or self.dbow_words):
@@ -218,12 +235,16 @@ class ParagraphVectors(TrainedLearner):
             texts=_core.row_matrix(encoded.n_texts, dim, scale, seed + 1),
         )
 
-    def _take_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
+    def _take_words(self, rows: Rows) -> None:
         dim = self.vector_size
         self._padded = (rows.inputs, rows.outputs)
         self.word_vectors_ = rows.inputs[:, :dim] if len(rows.inputs) else None
         self.context_vectors_ = rows.outputs[:, :dim]
+        self.ridge_ = _ridge(self.context_vectors_, self.counts_, self.ns_exponent)
+
+    def _take_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
         assert rows.texts is not None
+        self._take_words(rows)
         # What has no word was never moved from where it began.
         rows.texts[np.diff(text_starts(encoded.tokens)) == 0] = 0.0
         self.vectors_ = self._result(rows.texts)
@@ -234,7 +255,21 @@ class ParagraphVectors(TrainedLearner):
             return np.packbits(texts[:, : self.vector_size] > 0, axis=1)
         return unit_rows(compact(texts, len(texts), self.vector_size))
 
+    def _settle_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
+        """Find the rows of the training texts as those of any text, in place."""
+        assert rows.texts is not None
+        if self.dm:  # costs as much as training
+            return
+        self._take_words(rows)
+        self._descend(encoded.tokens, rows.texts, "reading texts again")
+
     def _infer(self, tokens: NDArray[np.int32], n_texts: int) -> NDArray[Any]:
+        texts = _core.row_matrix(n_texts, self.vector_size)
+        self._descend(tokens, texts, "reading texts")
+        return self._result(texts)
+
+    def _descend(self, tokens: NDArray[np.int32], texts: NDArray[np.float32], label: str) -> None:
+        """Descend rows of texts from zero, in place."""
         settings = self._settings()
         if self.infer_epochs is None:
             settings.infer_words = _INFER_WORDS
@@ -242,8 +277,8 @@ class ParagraphVectors(TrainedLearner):
             settings.epochs = self.infer_epochs
         if not self.dm:  # the rows of words do not meet the text's
             settings.text = TEXTS_ALONE
+            settings.infer_ridge = self.shrinkage * self.ridge_
         inputs, outputs = self._padded
-        texts = _core.row_matrix(n_texts, self.vector_size)
         trainer = core_trainer(
             tokens,
             self.counts_,
@@ -253,12 +288,12 @@ class ParagraphVectors(TrainedLearner):
             seed=self.seed_,
         )
         jobs = check_jobs(self.n_jobs)
-        with progress("reading texts", total=n_texts, unit="texts") as bar:
-            for start in range(0, n_texts, _BLOCK):
-                stop = min(n_texts, start + _BLOCK)
+        with progress(label, total=len(texts), unit="texts") as bar:
+            for start in range(0, len(texts), _BLOCK):
+                stop = min(len(texts), start + _BLOCK)
+                texts[start:stop] = 0.0
                 trainer.infer(start, stop, jobs)
                 bar.advance(stop - start)
-        return self._result(texts)
 
     def _extra_arrays(self) -> dict[str, NDArray[Any]]:
         arrays = super()._extra_arrays()
@@ -268,11 +303,11 @@ class ParagraphVectors(TrainedLearner):
         return arrays
 
     def _extra_meta(self) -> dict[str, Any]:
-        return {"seed": self.seed_}
+        return {"seed": self.seed_, "ridge": self.ridge_}
 
     def _take_extra(self, container: Container) -> None:
         shape = (len(self.words_), self.vector_size)
-        self.seed_ = int(container.meta["seed"])
+        self.seed_, self.ridge_ = int(container.meta["seed"]), float(container.meta["ridge"])
         super()._take_extra(container)
         padded = []
         for name in ("word_vectors", "context_vectors"):
@@ -288,6 +323,20 @@ class ParagraphVectors(TrainedLearner):
 
     def _vectors_dtype(self) -> str:
         return "|u1" if self.binary else "<f4"
+
+
+def _ridge(outputs: NDArray[np.float32], counts: NDArray[np.int64], exponent: float) -> float:
+    """Return the median eigenvalue of E[y y'] over false words, to two digits.
+
+    No more, so that LAPACKs that round otherwise agree.
+    """
+    share = counts.astype(np.float64) ** exponent
+    share /= share.sum()
+    moment = np.zeros((outputs.shape[1],) * 2)
+    for start in range(0, len(outputs), _ROWS):
+        part = outputs[start : start + _ROWS].astype(np.float64)
+        moment += (part * share[start : start + _ROWS, None]).T @ part
+    return float(f"{np.median(np.linalg.eigvalsh(moment)):.2g}")
 
 
 def load_container(container: Container) -> ParagraphVectors:

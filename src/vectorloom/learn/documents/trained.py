@@ -93,7 +93,12 @@ class TrainedLearner(DocumentLearner):
             self._HELD_IN_TEXTS,
             seed,
         )
-        training.run(self._schedule, self, lambda rows: self._take_rows(encoded, rows))
+        training.run(
+            self._schedule,
+            self,
+            lambda rows: self._take_rows(encoded, rows),
+            lambda rows: self._settle_rows(encoded, rows),
+        )
 
     def _check_texts(self, encoded: EncodedTexts) -> None:
         """Refuse texts that nothing can be learned from."""
@@ -120,6 +125,9 @@ class TrainedLearner(DocumentLearner):
     ) -> Any:
         """Make the core's trainer; ``how`` are `deterministic` and `seed`."""
         return core_trainer(tokens, counts, rows, settings, **how)
+
+    def _settle_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
+        """Change the rows of a training that has ended, in place; nothing by default."""
 
     def _take_rows(self, encoded: EncodedTexts, rows: Rows) -> None:
         """Make the result of rows, which are used up."""

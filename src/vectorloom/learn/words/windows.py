@@ -40,6 +40,7 @@ class Windows:
     text: int = NO_TEXTS
     binary: bool = False
     infer_words: int = 0
+    infer_ridge: float = 0.0
 
     def check(self) -> None:
         """Refuse settings that cannot be trained with."""
@@ -154,7 +155,13 @@ class WindowTraining:
     losses: list[float] = field(default_factory=list)
     held_out_losses: list[float] = field(default_factory=list)
 
-    def run(self, schedule: Schedule, model: Any, take: Callable[[Rows], Any]) -> None:
+    def run(
+        self,
+        schedule: Schedule,
+        model: Any,
+        take: Callable[[Rows], Any],
+        settle: Callable[[Rows], None] | None = None,
+    ) -> None:
         """Train to the end, and hand over the rows, those of an interrupted training too.
 
         Parameters
@@ -164,6 +171,8 @@ class WindowTraining:
             Whose `losses_` and `held_out_losses_` are set, and whom a metric is asked about.
         take : callable
             Gives the model the rows, which it may use up.
+        settle : callable or None
+            Changes the rows in place when the training has ended.
         """
 
         def finish(rows: Rows) -> None:
@@ -205,6 +214,8 @@ class WindowTraining:
         )
         try:
             steps.run(schedule.checkpoint)
+            if settle is not None:
+                settle(self.rows)
         except KeyboardInterrupt:
             finish(self.rows)
             raise
@@ -276,6 +287,7 @@ def core_trainer(
     if rows.texts is not None:
         texts = {"texts": rows.texts, "text": settings.text, "binary": settings.binary}
         texts["infer_words"] = settings.infer_words
+        texts["infer_ridge"] = float(settings.infer_ridge)
     return _core.WordTrainer(
         tokens,
         counts,
