@@ -2,7 +2,7 @@
 """Tables of late interaction and hybrid retrieval.
 
 ``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]`` with
-WHAT one of exact, muvera, smaller, disk and hybrid measures collections below
+WHAT one of exact, muvera, smaller, learned, disk and hybrid measures collections below
 ``$VECTORLOOM_TOKENS`` (``make_tokens``) and ``$VECTORLOOM_DATA`` on one thread (set
 OMP_NUM_THREADS=1). Each set's result replaces that of an earlier run in
 ``results/multivector-WHAT.json`` (``--out`` names another folder), and the table beside it is
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from benchmarks.multivector import disk, exact, hybrid, muvera, smaller
+from benchmarks.multivector import disk, exact, hybrid, learned, muvera, smaller
 from benchmarks.multivector.tokens import load
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -32,6 +32,7 @@ TITLES = {
     "exact": "Exact MaxSim, all documents, best 10",
     "muvera": "MUVERA candidates and exact scores",
     "smaller": "Fewer and smaller token vectors",
+    "learned": "Few vectors a document, learned from judged queries",
     "disk": "Two stages, vectors on disk",
     "hybrid": "Words, one vector, many vectors, and fusions",
 }
@@ -58,6 +59,8 @@ def main() -> None:
             result = disk.measure(collection)
         elif chosen.what == "smaller":
             result = smaller.measure(collection)
+        elif chosen.what == "learned":
+            result = learned.measure(collection)
         else:
             result = hybrid.measure(collection)
         keep(chosen.what, result, chosen.out)
@@ -104,7 +107,7 @@ def tables(what: str, sets: dict[str, Any]) -> list[str]:
         return hybrid_table(sets)
     if what == "disk":
         return disk_table(sets)
-    one = muvera_tables if what == "muvera" else smaller_tables
+    one = {"muvera": muvera_tables, "learned": learned_tables}.get(what, smaller_tables)
     return [line for name in sorted(sets) for line in one(sets[name])]
 
 
@@ -196,6 +199,16 @@ def smaller_tables(result: dict[str, Any]) -> list[str]:
     ]
     head = ["way", "vectors", "bytes a vector", "smaller", "nDCG@10", "change"]
     return [f"## {result['set']}, {result['queries']} queries", "", *rows_of(head, body), ""]
+
+
+def learned_tables(result: dict[str, Any]) -> list[str]:
+    """nDCG@10 of each way by vectors a document."""
+    sizes = [str(k) for k in learned.BUDGETS]
+    body = [[way, *(row.get(k, "") for k in sizes)] for way, row in result["ways"].items()]
+    said = f"{result['queries']} queries, taught by {result['taught_by']}; all "
+    said += f"{result['vectors_an_item']} vectors a document: {result['whole']}"
+    head = ["nDCG@10", *(f"{k} vectors" for k in sizes)]
+    return [f"## {result['set']}: {said}", "", *rows_of(head, body), ""]
 
 
 def hybrid_table(sets: dict[str, Any]) -> list[str]:

@@ -65,6 +65,15 @@ def load(name: str, most_queries: int | None = None) -> Collection:
     return Collection(name, docs, queries, qrels)
 
 
+def train_queries(name: str) -> tuple[Side, dict[str, dict[str, int]]] | None:
+    """Return training queries and their judgments; None where there are no token vectors of any."""
+    folder = Path(os.environ["VECTORLOOM_TOKENS"], name)
+    if not (folder / "train_queries.json").exists():
+        return None
+    data = Path(os.environ["VECTORLOOM_DATA"]) / "text" / "ir" / name
+    return _side(folder, "train_queries"), read_beir(data, split="train").qrels
+
+
 def _side(folder: Path, side: str) -> Side:
     values = np.load(folder / f"{side}_values.npy").astype(np.float32)
     offsets = np.load(folder / f"{side}_offsets.npy").astype(np.int64)

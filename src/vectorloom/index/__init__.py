@@ -16,8 +16,11 @@ from vectorloom.index.forms.expansion import expand
 from vectorloom.index.forms.gaussian import gaussian_queries, gaussian_rows, search_gaussian
 from vectorloom.index.forms.mixture import search_mixture
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
+from vectorloom.index.multivector.crisp import CRISP
 from vectorloom.index.multivector.fde import FDE
 from vectorloom.index.multivector.multi_vector import MultiVector
+from vectorloom.index.multivector.nested_budgets import NestedMultiVector
+from vectorloom.index.multivector.nested_tokens import nest_tokens
 from vectorloom.index.multivector.slim import SLIM
 from vectorloom.index.multivector.token_budget import BudgetPoint, plan_token_budget
 from vectorloom.index.multivector.token_codes import TokenCodes
@@ -29,6 +32,7 @@ from vectorloom.index.sparse.inverted import Inverted
 __all__ = [
     "ANNCUR",
     "BM25",
+    "CRISP",
     "FDE",
     "IVF",
     "SLIM",
@@ -42,6 +46,7 @@ __all__ = [
     "Inverted",
     "KNNEmbed",
     "MultiVector",
+    "NestedMultiVector",
     "QueryHits",
     "RangeHits",
     "TokenCodes",
@@ -50,6 +55,7 @@ __all__ = [
     "from_factory",
     "gaussian_queries",
     "gaussian_rows",
+    "nest_tokens",
     "plan_token_budget",
     "pool_tokens",
     "prune_tokens",
