@@ -6,11 +6,10 @@
 
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,6 +24,43 @@ namespace vl {
 inline constexpr const char* kPreparedDoc =
     "(ids, scores, distances, counts), or None where queries need conversion or a message, or one "
     "has fewer than k hits.";
+
+// Arrays that NumPy makes and the core fills: a third of what it takes to hand it memory to wrap.
+class NewArrays {
+ public:
+  static nb::object int64(nb::handle shape, std::int64_t*& data) {
+    return filled(shape, known().int64, data);
+  }
+  static nb::object float32(nb::handle shape, float*& data) {
+    return filled(shape, known().float32, data);
+  }
+
+ private:
+  struct Known {
+    nb::object empty, int64, float32;
+  };
+  // Found once, and kept until the process ends.
+  static const Known& known() {
+    static const Known* const found = [] {
+      const nb::module_ numpy = nb::module_::import_("numpy");
+      return new Known{numpy.attr("empty"), numpy.attr("dtype")("int64"),
+                       numpy.attr("dtype")("float32")};
+    }();
+    return *found;
+  }
+  template <class T>
+  static nb::object filled(nb::handle shape, nb::handle dtype, T*& data) {
+    PyObject* const given[] = {shape.ptr(), dtype.ptr()};
+    nb::object array = nb::steal(PyObject_Vectorcall(known().empty.ptr(), given, 2, nullptr));
+    Py_buffer buffer;
+    if (!array.is_valid() || PyObject_GetBuffer(array.ptr(), &buffer, PyBUF_WRITABLE) != 0) {
+      nb::raise_python_error();
+    }
+    data = static_cast<T*>(buffer.buf);  // the array's own, for as long as it lives
+    PyBuffer_Release(&buffer);
+    return array;
+  }
+};
 
 // The rows of an index as they stand: whoever changes them prepares anew.
 class StandingRows {
@@ -67,32 +103,29 @@ class StandingRows {
     }
     const std::size_t n = values.shape(0);
     const std::size_t places = n * static_cast<std::size_t>(k);
-    std::vector<std::int64_t> positions(places);
+    std::vector<std::int64_t> positions(places), counts(n);
     std::vector<double> scores(places);
-    auto memory = std::make_unique<std::byte[]>((2 * places + n) * sizeof(std::int64_t));
-    auto* ids = reinterpret_cast<std::int64_t*>(memory.get());
-    std::int64_t* counts = ids + places;
-    auto* narrow = reinterpret_cast<float*>(counts + n);
     {
       const nb::gil_scoped_release release;
-      find(values.data(), static_cast<std::int64_t>(n), positions.data(), scores.data(), counts);
+      find(values.data(), static_cast<std::int64_t>(n), positions.data(), scores.data(),
+           counts.data());
     }
-    for (std::size_t q = 0; q < n; ++q) {
-      if (counts[q] < k) return nb::none();
+    for (const std::int64_t count : counts) {
+      if (count < k) return nb::none();
     }
+    const nb::tuple shape = nb::make_tuple(n, k);
+    std::int64_t *ids, *count;
+    float *narrow, *far;
+    nb::object of_ids = NewArrays::int64(shape, ids), of_scores = NewArrays::float32(shape, narrow),
+               of_distances = NewArrays::float32(shape, far),
+               of_counts = NewArrays::int64(nb::int_(n), count);
     for (std::size_t i = 0; i < places; ++i) {
       ids[i] = ids_ ? ids_->data()[positions[i]] : positions[i];
       narrow[i] = narrow_score(scores[i]);
-      narrow[places + i] = distance_of(scores[i], metric_);
+      far[i] = distance_of(scores[i], metric_);
     }
-    const nb::capsule owner(memory.get(),
-                            [](void* p) noexcept { delete[] static_cast<std::byte*>(p); });
-    memory.release();  // it is the capsule's
-    const std::initializer_list<std::size_t> shape = {n, static_cast<std::size_t>(k)};
-    return nb::make_tuple(nb::ndarray<nb::numpy, std::int64_t>(ids, shape, owner),
-                          nb::ndarray<nb::numpy, float>(narrow, shape, owner),
-                          nb::ndarray<nb::numpy, float>(narrow + places, shape, owner),
-                          nb::ndarray<nb::numpy, std::int64_t>(counts, {n}, owner));
+    std::copy(counts.begin(), counts.end(), count);
+    return nb::make_tuple(of_ids, of_scores, of_distances, of_counts);
   }
 
  private:

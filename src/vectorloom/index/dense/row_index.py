@@ -274,8 +274,8 @@ class RowIndex(Estimator):
             return None
         ids, scores, distances, counts = answer
         store = self._store
-        # The core's int64 is not NumPy's own to look at, though it is as wide.
-        ids = ids.view(np.int64) if store.ids.dtype == "int64" else store.ids.take(ids)
+        if store.ids.dtype != "int64":
+            ids = store.ids.take(ids)
         return Hits(ids, scores, distances, counts, store.metric)
 
     def range_search(
