@@ -43,9 +43,10 @@ const PanelKernels& panels_at(const std::string& name) {
 
 // Two panels out of 32 rows of `groups` four-byte groups, the first of them at `skip`.
 AlignedBuffer<std::uint8_t> pack(const std::uint8_t* rows, std::size_t row_bytes, int skip,
-                                 int groups) {
-  AlignedBuffer<std::uint8_t> out(static_cast<std::size_t>(groups) * kPairRows * kGroupBytes);
-  for (int r = 0; r < kPairRows; ++r) {
+                                 int groups, int pairs = 1) {
+  const auto pair_bytes = static_cast<std::size_t>(groups) * kPairRows * kGroupBytes;
+  AlignedBuffer<std::uint8_t> out(static_cast<std::size_t>(pairs) * pair_bytes);
+  for (int r = 0; r < pairs * kPairRows; ++r) {
     for (int g = 0; g < groups; ++g) {
       const std::uint8_t* from =
           rows + static_cast<std::size_t>(r) * row_bytes + static_cast<std::size_t>(skip + g) * 4;
@@ -218,23 +219,23 @@ std::vector<std::vector<float>> panel_reach(const std::string& level, const Byte
 std::vector<std::vector<float>> panel_product(const std::string& level, const std::string& kind,
                                               const Bytes& queries, const Bytes& rows) {
   const PanelKernels& kernels = panels_at(level);
-  check(rows.shape(0) == kPairRows && rows.shape(1) == queries.shape(1),
-        "rows: (32, bytes of a query)");
+  check(rows.shape(0) % kPairRows == 0 && rows.shape(1) == queries.shape(1),
+        "rows: (a multiple of 32, bytes of a query)");
   const int groups = static_cast<int>(rows.shape(1) / kGroupBytes);
   check(groups % kGroupStep == 0, "groups");
+  const auto n_rows = static_cast<std::ptrdiff_t>(rows.shape(0));
+  const int pairs = static_cast<int>(n_rows / kPairRows);
   const AlignedBuffer<std::uint8_t> codes = padded(queries);
-  const AlignedBuffer<std::uint8_t> packed = pack(rows.data(), rows.shape(1), 0, groups);
-  PanelPair pair;
-  pair.data = packed.data();
+  const AlignedBuffer<std::uint8_t> packed = pack(rows.data(), rows.shape(1), 0, groups, pairs);
   const auto n = static_cast<int>(queries.shape(0));
-  std::vector<float> out(queries.shape(0) * kPairRows);
+  std::vector<float> out(queries.shape(0) * rows.shape(0));
   const PanelProduct product = kind == "bf16" ? kernels.product_bf16 : kernels.product_f32;
-  product(codes.data(), static_cast<std::int64_t>(queries.shape(1)), n, pair, groups, out.data(),
-          kPairRows);
+  product(codes.data(), static_cast<std::int64_t>(queries.shape(1)), n, packed.data(), pairs,
+          groups, out.data(), n_rows);
   std::vector<std::vector<float>> rows_out;
   rows_out.reserve(queries.shape(0));
   for (int i = 0; i < n; ++i)
-    rows_out.emplace_back(out.begin() + i * kPairRows, out.begin() + (i + 1) * kPairRows);
+    rows_out.emplace_back(out.begin() + i * n_rows, out.begin() + (i + 1) * n_rows);
   return rows_out;
 }
 

@@ -55,11 +55,8 @@ void AdditiveBooks::products(int book, const std::uint16_t* rows, int n_rows, fl
   const PanelProduct product = panel_kernels().product_bf16;
   const std::uint16_t* panels =
       panels_.data() + static_cast<std::int64_t>(book) * padded_ * groups_ * 2;
-  for (int k = 0; k < padded_; k += kPairRows) {
-    PanelPair pair;
-    pair.data = panels + static_cast<std::int64_t>(k) * groups_ * 2;
-    product(rows, row_halves() * 2, n_rows, pair, groups_, out + k, padded_);
-  }
+  product(rows, row_halves() * 2, n_rows, panels, static_cast<int>(padded_ / kPairRows), groups_,
+          out, padded_);
 }
 
 }  // namespace vl

@@ -200,12 +200,9 @@ void ListCodes::rotate(const float* values, std::int64_t m, float* out) const {
   const bool whole = outputs == shape_.rotated();
   AlignedBuffer<float> wide(whole ? 0 : static_cast<std::size_t>(m * outputs));
   float* to = whole ? out : wide.data();
-  PanelPair pair;
-  for (std::int64_t j = 0; j < outputs; j += kPair) {
-    pair.data = rotation_panels_.data() + j * inputs;
-    panel_kernels().product_f32(centred.data(), inputs * 4, static_cast<int>(m), pair,
-                                static_cast<int>(inputs), to + j, outputs);
-  }
+  panel_kernels().product_f32(centred.data(), inputs * 4, static_cast<int>(m),
+                              rotation_panels_.data(), static_cast<int>(outputs / kPair),
+                              static_cast<int>(inputs), to, outputs);
   for (std::int64_t i = 0; !whole && i < m; ++i)
     std::copy_n(wide.data() + i * outputs, shape_.rotated(), out + i * shape_.rotated());
 }

@@ -121,12 +121,9 @@ void Screen::rotate(const float* values, std::int64_t m, float* out) const {
     }
   }
   const PanelKernels& kernels = panel_kernels();
-  PanelPair pair;
-  for (std::int64_t j = 0; j < rotated_dim(); j += 2 * kPanelRows) {
-    pair.data = rotation_panels_.data() + j * inputs;
-    kernels.product_f32(centred.data(), inputs * 4, static_cast<int>(m), pair,
-                        static_cast<int>(inputs), out + j, rotated_dim());
-  }
+  kernels.product_f32(centred.data(), inputs * 4, static_cast<int>(m), rotation_panels_.data(),
+                      static_cast<int>(rotated_dim() / (2 * kPanelRows)), static_cast<int>(inputs),
+                      out, rotated_dim());
 }
 
 std::size_t Screen::bytes() const {

@@ -185,10 +185,8 @@ void Gram::multiply(Workspace& w) const {
       std::memcpy(pair_data + g * kPanelRows, from, 64);
       std::memcpy(pair_data + (kBlockGroups + g) * kPanelRows, from + kPanelRows, 64);
     }
-    PanelPair pair;
-    pair.data = pair_data;
     const auto n = static_cast<int>(padded_ - column);
-    product(w.queries.data() + column * kBlockGroups, kBlockGroups * kGroupBytes, n, pair,
+    product(w.queries.data() + column * kBlockGroups, kBlockGroups * kGroupBytes, n, pair_data, 1,
             static_cast<int>(kBlockGroups), w.scratch.data(), kPairRows);
     float* sums = w.sums.data() + column * padded_;
     for (std::int64_t i = 0; i < n * kPairRows; ++i)

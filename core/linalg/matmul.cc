@@ -111,10 +111,9 @@ void multiply(const float* a, const float* b, const Shape& s, const Task& t, flo
     pack_a(a, s, t.a_first, t.a_last, block, w.rows.data());
     const float* panels = w.panels.data() + block * kBlockDims * pairs * kPairRows;
     for (std::int64_t pair = 0; pair < pairs; ++pair) {
-      PanelPair rows;
-      rows.data = panels + pair * kPairRows * groups;
-      panel_kernels().product_f32(w.rows.data(), groups * kGroupBytes, static_cast<int>(n), rows,
-                                  static_cast<int>(groups), w.sums.data(), kPairRows);
+      panel_kernels().product_f32(w.rows.data(), groups * kGroupBytes, static_cast<int>(n),
+                                  panels + pair * kPairRows * groups, 1, static_cast<int>(groups),
+                                  w.sums.data(), kPairRows);
       const std::int64_t column = t.b_first + pair * kPairRows;
       add_pair(w.sums.data(), n, std::min(kPairRows, t.b_last - column), block == 0,
                c + t.a_first * s.m + column, s.m);

@@ -76,12 +76,8 @@ void Turn::apply(const float* x, int n, std::int64_t wanted, Scratch& scratch) c
     for (std::int64_t g = whole; g < groups_; ++g) to[g] = group_of(row, origin_.data(), g);
   }
   const PanelProduct product = narrow_ ? panel_kernels().product_bf16 : panel_kernels().product_f32;
-  for (std::int64_t j = 0; j < m; j += kPairRows) {
-    PanelPair pair;
-    pair.data = panels_.data() + j * groups_;
-    product(scratch.rows.data(), static_cast<std::int64_t>(groups_) * kGroupBytes, n, pair, groups_,
-            scratch.out.data() + j, padded_m_);
-  }
+  product(scratch.rows.data(), static_cast<std::int64_t>(groups_) * kGroupBytes, n, panels_.data(),
+          static_cast<int>(m / kPairRows), groups_, scratch.out.data(), padded_m_);
   for (int i = 0; i < n; ++i) {
     float* out = scratch.out.data() + i * padded_m_;
     for (std::int64_t j = 0; j < m; ++j) out[j] += offset_[static_cast<std::size_t>(j)];

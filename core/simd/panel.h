@@ -88,9 +88,10 @@ using PanelReach = void (*)(const PanelQueries& queries, const PanelPair& rows, 
                             int rest_groups, const PanelRuns& runs, float* open, float* out,
                             std::int64_t out_stride);
 
-// out[query * out_stride + row] = dot, for the 32 rows of the pair (float32 and bfloat16 only).
+// out[query * out_stride + row] = dot, for the rows of `pairs` pairs of panels that follow each
+// other (float32 and bfloat16 only). A product is the same whatever else is asked in the call.
 using PanelProduct = void (*)(const void* queries, std::int64_t row_bytes, int n,
-                              const PanelPair& rows, int groups, float* out,
+                              const void* panels, int pairs, int groups, float* out,
                               std::int64_t out_stride);
 
 struct PanelKernels {

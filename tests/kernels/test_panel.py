@@ -177,6 +177,22 @@ def test_float_products_stay_within_their_bound(
 
 
 @pytest.mark.parametrize("panel_level", LEVELS)
+@pytest.mark.parametrize("kind", ["f32", "bf16"])
+@pytest.mark.parametrize("n", N_QUERIES)
+def test_a_product_is_the_same_whatever_else_is_asked(panel_level: str, kind: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    dim, n_rows = 64, 10 * ROWS
+    to_bytes = as_bytes if kind == "f32" else bf16_bytes
+    q = to_bytes(bf16(rng.standard_normal((n, dim))))
+    x = to_bytes(bf16(rng.standard_normal((n_rows, dim))))
+    together = np.array(kernels.panel_product(panel_level, kind, q, x))
+    for i in range(n):
+        for first in range(0, n_rows, ROWS):
+            alone = kernels.panel_product(panel_level, kind, q[i : i + 1], x[first : first + ROWS])
+            np.testing.assert_array_equal(together[i, first : first + ROWS], np.array(alone)[0])
+
+
+@pytest.mark.parametrize("panel_level", LEVELS)
 def test_the_rest_has_a_step_of_its_own(panel_level: str) -> None:
     rng = np.random.default_rng(7)
     q, x, _ = codes(rng, 33, 96, panel_level)

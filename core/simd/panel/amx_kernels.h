@@ -177,21 +177,25 @@ void reach_tiles(const PanelQueries& q, const PanelPair& rows, int groups, int r
 
 // Rows of the last partial block of queries lie within the caller's padding (kQueryPad).
 inline void product_tiles_bf16(const void* queries, std::int64_t row_bytes, int n,
-                               const PanelPair& rows, int groups, float* out,
+                               const void* panels, int pairs, int groups, float* out,
                                std::int64_t out_stride) {
   const auto* query = static_cast<const unsigned char*>(queries);
-  const auto* panel = static_cast<const unsigned char*>(rows.data);
+  const auto* panel = static_cast<const unsigned char*>(panels);
   alignas(64) float sums[1024];
   VL_TILE_CONFIG(&kTileConfig);
-  for (int first = 0; first < n; first += kQueryPad) {
-    tile_block<false>(query + first * row_bytes, row_bytes, panel, groups, sums);
-    const int count = n - first < kQueryPad ? n - first : kQueryPad;
-    for (int i = 0; i < count; ++i) {
-      for (int p = 0; p < kPanelsPerCall; ++p) {
-        _mm512_storeu_ps(out + (first + i) * out_stride + p * kPanelRows,
-                         tile_dot<false>(sums, i, p, 0));
+  for (int pair = 0; pair < pairs; ++pair) {
+    for (int first = 0; first < n; first += kQueryPad) {
+      tile_block<false>(query + first * row_bytes, row_bytes, panel, groups, sums);
+      const int count = n - first < kQueryPad ? n - first : kQueryPad;
+      for (int i = 0; i < count; ++i) {
+        for (int p = 0; p < kPanelsPerCall; ++p) {
+          _mm512_storeu_ps(out + (first + i) * out_stride + p * kPanelRows,
+                           tile_dot<false>(sums, i, p, 0));
+        }
       }
     }
+    panel += static_cast<std::int64_t>(kPanelsPerCall) * 64 * groups;
+    out += kPanelsPerCall * kPanelRows;
   }
   VL_TILE_RELEASE();
 }

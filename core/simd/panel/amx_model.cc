@@ -101,7 +101,7 @@ const PanelKernels kPanelAmxModel = {
     filter_tiles<Bf16Ops512, false>,
     filter_panels<FloatOps512, 12, 2>,
     product_tiles_bf16,
-    product_panels<FloatOps512, 12, 2>,
+    product_panels<FloatOps512, 12, 2, 8>,
     reach_tiles<Int8VnniOps512>,
 };
 

@@ -142,8 +142,8 @@ const PanelKernels kPanelAvx2 = {
     filter_panels<Int8Ops256, 4, 1>,
     filter_panels<Bf16Ops256, 4, 1>,
     filter_panels<FloatOps256, 6, 1>,
-    product_panels<Bf16Ops256, 4, 1>,
-    product_panels<FloatOps256, 6, 1>,
+    product_panels<Bf16Ops256, 4, 1, 4>,
+    product_panels<FloatOps256, 6, 1, 4>,
     reach_panels<Int8Ops256, 4, 1>,
 };
 

@@ -11,8 +11,8 @@ const PanelKernels kPanelAvx512Bf16 = {
     filter_panels<Int8VnniOps512, 12, 2>,
     filter_panels<Bf16Ops512, 12, 2>,
     filter_panels<FloatOps512, 12, 2>,
-    product_panels<Bf16Ops512, 12, 2>,
-    product_panels<FloatOps512, 12, 2>,
+    product_panels<Bf16Ops512, 12, 2, 8>,
+    product_panels<FloatOps512, 12, 2, 8>,
     reach_panels<Int8VnniOps512, 12, 2>,
 };
 

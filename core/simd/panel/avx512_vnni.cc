@@ -11,8 +11,8 @@ const PanelKernels kPanelAvx512Vnni = {
     filter_panels<Int8VnniOps512, 12, 2>,
     filter_panels<Bf16SplitOps512, 8, 2>,
     filter_panels<FloatOps512, 12, 2>,
-    product_panels<Bf16SplitOps512, 8, 2>,
-    product_panels<FloatOps512, 12, 2>,
+    product_panels<Bf16SplitOps512, 8, 2, 8>,
+    product_panels<FloatOps512, 12, 2, 8>,
     reach_panels<Int8VnniOps512, 12, 2>,
 };
 

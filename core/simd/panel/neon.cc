@@ -11,8 +11,8 @@ const PanelKernels kPanelNeon = {
     filter_panels<PlainInt8Ops, 4, 1>,
     filter_panels<PlainBf16Ops, 4, 1>,
     filter_panels<PlainFloatOps, 4, 1>,
-    product_panels<PlainBf16Ops, 4, 1>,
-    product_panels<PlainFloatOps, 4, 1>,
+    product_panels<PlainBf16Ops, 4, 1, 4>,
+    product_panels<PlainFloatOps, 4, 1, 4>,
     reach_panels<PlainInt8Ops, 4, 1>,
 };
 

@@ -273,22 +273,34 @@ inline void product_block(const unsigned char* query, std::int64_t row_bytes,
   }
 }
 
-template <class Ops, int QB, int NP>
-void product_panels(const void* queries, std::int64_t row_bytes, int n, const PanelPair& rows,
-                    int groups, float* out, std::int64_t out_stride) {
+// Blocks of QB queries and NP panels; what is left over of the queries goes four by four, and then
+// one by one against Wide panels: a single chain of sums would wait for each step to end.
+template <class Ops, int QB, int NP, int Wide>
+void product_panels(const void* queries, std::int64_t row_bytes, int n, const void* panels,
+                    int pairs, int groups, float* out, std::int64_t out_stride) {
   const auto* query = static_cast<const unsigned char*>(queries);
-  for (int p = 0; p < kPanelsPerCall; p += NP) {
-    const unsigned char* panel = static_cast<const unsigned char*>(rows.data) + p * 64 * groups;
-    float* target = out + p * kPanelRows;
-    int i = 0;
-    for (; i + QB <= n; i += QB) {
-      product_block<Ops, QB, NP>(query + i * row_bytes, row_bytes, panel, groups,
-                                 target + i * out_stride, out_stride);
-    }
-    for (; i < n; ++i) {
-      product_block<Ops, 1, NP>(query + i * row_bytes, row_bytes, panel, groups,
-                                target + i * out_stride, out_stride);
-    }
+  const auto* data = static_cast<const unsigned char*>(panels);
+  const std::int64_t panel_bytes = static_cast<std::int64_t>(groups) * 64;
+  const int n_panels = pairs * kPanelsPerCall;
+  const auto block = [&](auto rows, auto wide, int i, int p) {
+    product_block<Ops, rows, wide>(query + i * row_bytes, row_bytes, data + p * panel_bytes, groups,
+                                   out + i * out_stride + p * kPanelRows, out_stride);
+  };
+  using Several = std::integral_constant < int, QB<4 ? QB : 4>;
+  const int whole = n / QB * QB, ones = n - (n - whole) % Several::value;
+  for (int p = 0; p < n_panels; p += NP) {
+    constexpr std::integral_constant<int, NP> narrow;
+    for (int i = 0; i < whole; i += QB) block(std::integral_constant<int, QB>{}, narrow, i, p);
+    for (int i = whole; i < ones; i += Several::value) block(Several{}, narrow, i, p);
+  }
+  if (ones == n) return;
+  constexpr std::integral_constant<int, 1> one;
+  int p = 0;
+  for (; p + Wide <= n_panels; p += Wide) {
+    for (int i = ones; i < n; ++i) block(one, std::integral_constant<int, Wide>{}, i, p);
+  }
+  for (; p < n_panels; p += NP) {
+    for (int i = ones; i < n; ++i) block(one, std::integral_constant<int, NP>{}, i, p);
   }
 }
 
