@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vectorloom.learn.documents.byte_steady import ByteSteady
     from vectorloom.learn.documents.cmow import CMOW
     from vectorloom.learn.documents.dual_encoder import DualEncoder
+    from vectorloom.learn.documents.expansion_encoder import ExpansionEncoder
     from vectorloom.learn.documents.paragraph_vectors import ParagraphVectors
     from vectorloom.learn.documents.sent2vec import Sent2Vec
     from vectorloom.learn.documents.sif import SIF
@@ -51,6 +52,7 @@ _LAZY = {
     "encode": "vectorloom.learn.encode",
     "EncodedCorpus": "vectorloom.learn.corpus",
     "EntityVectors": "vectorloom.learn.words.entity_vectors",
+    "ExpansionEncoder": "vectorloom.learn.documents.expansion_encoder",
     "FastText": "vectorloom.learn.words.fasttext",
     "FewShot": "vectorloom.learn.words.few_shot",
     "GloVe": "vectorloom.learn.words.glove",
@@ -80,6 +82,7 @@ _KINDS = {
     "learn.doc_nade": "DocNADE",
     "learn.dual_encoder": "DualEncoder",
     "learn.entity_vectors": "EntityVectors",
+    "learn.expansion_encoder": "ExpansionEncoder",
     "learn.fasttext": "FastText",
     "learn.glove": "GloVe",
     "learn.keyed_vectors": "KeyedVectors",
@@ -109,6 +112,7 @@ __all__ = [
     "EarlyStop",
     "EncodedCorpus",
     "EntityVectors",
+    "ExpansionEncoder",
     "FastText",
     "FewShot",
     "GloVe",
