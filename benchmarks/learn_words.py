@@ -40,7 +40,7 @@ SETS = (
     *("WS-353-ALL", "WS-353-SIM", "WS-353-REL", "MEN-TR-3k", "MTurk-287", "RG-65"),
     *("SIMLEX-999", "RW-STANFORD", "SemEval17", "YP-130"),
 )
-COUNTING = ("PMISVD", "Swivel", "BitCipher")  # one pass over the text
+COUNTING = ("PMISVD", "Swivel", "BitCipher", "GloVe")  # one pass over the text
 CANDIDATES = 30_000
 RESULTS = Path(__file__).parent / "results" / "learn"
 Sentences = list[list[str]]
@@ -140,6 +140,7 @@ METHODS: dict[str, tuple[Callable[..., Trained], dict[str, Any]]] = {
     "FastText, seeded": (ours, {"kind": "FastText", "random_state": 1}),
     "PMISVD": (ours, {"kind": "PMISVD"}),
     "Swivel": (ours, {"kind": "Swivel"}),
+    "GloVe": (ours, {"kind": "GloVe"}),
     "BitCipher, 300 dimensions": (ours, {"kind": "BitCipher", "vector_size": 300}),
     "PMISVD, 300 dimensions": (ours, {"kind": "PMISVD", "vector_size": 300}),
 }
