@@ -10,8 +10,8 @@ tables were made with all-MiniLM-L6-v2) and writes ``OUT/SET/``:
     docs_dense.npy     float32 (n, dim), unit length: the mean of an item's tokens
     docs.json          {"ids", "texts"}
 
-and the same for queries, and for training queries where there are any. Texts are cut at 180 tokens. Needs torch and sentence-transformers; about
-0.6 ms a document of 180 tokens and thread.
+and the same for queries, and for training queries where there are any. Texts are cut at 180
+tokens. Needs torch and sentence-transformers; about 0.6 ms a document of 180 tokens and thread.
 """
 
 from __future__ import annotations

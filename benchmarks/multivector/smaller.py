@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pooling, pruning and codes of token vectors cost in nDCG@10 of exact MaxSim."""
+"""What pooling, ordering, pruning and codes of token vectors cost in nDCG@10 of exact MaxSim."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import vectorloom as vl
 from benchmarks.multivector.muvera import ndcg
@@ -30,6 +33,7 @@ def measure(collection: Collection) -> dict[str, Any]:
         "pooled, factor 2": lambda: vl.index.pool_tokens(docs.tokens, 2),
         "pooled, factor 3": lambda: vl.index.pool_tokens(docs.tokens, 3),
         "pooled, factor 4": lambda: vl.index.pool_tokens(docs.tokens, 4),
+        "ordered, first 16 (nest_tokens)": lambda: vl.index.nest_tokens(docs.tokens, 16),
         "pruned, no importances": lambda: vl.index.prune_tokens(docs.tokens),
     }
     for name, make in fewer.items():
@@ -38,6 +42,8 @@ def measure(collection: Collection) -> dict[str, Any]:
     codecs = {
         f"PQ, {dim // 8} bytes (32 times)": vl.compress.PQ(n_parts=dim // 8),
         "RaBitQ, 1 bit": vl.compress.RaBitQ(),
+        "Sign, queries as they are": vl.compress.Sign(),
+        "Sign, Hamming of both sides": Hamming(),
         "k-means 256, 1 byte": vl.compress.PQ(n_parts=1),
     }
     for name, codec in codecs.items():
@@ -48,6 +54,16 @@ def measure(collection: Collection) -> dict[str, Any]:
         entry["change_percent"] = round(100 * (entry["ndcg"] / base - 1), 2)
         entry["smaller"] = round(whole / (entry["vectors"] * entry["bytes_a_vector"]), 1)
     return {"set": collection.name, "queries": len(queries), "rows": rows}
+
+
+class Hamming(vl.compress.Sign):
+    """Bits of documents against bits of queries."""
+
+    def scores(self, queries: Any, codes: Any, metric: str = "ip") -> NDArray[np.float32]:
+        """Return agreeing bits less those that differ, as cosines of signs."""
+        n_bits = 8 * self.bytes_per_vector_
+        apart = self.hamming(self.transform(queries), codes)
+        return (1 - 2 * apart.astype(np.float32) / n_bits).astype(np.float32)
 
 
 def row(name: str, vectors: int, n_bytes: int, quality: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.multivector.crisp import CRISP
 from vectorloom.index.multivector.fde import FDE
 from vectorloom.index.multivector.multi_vector import MultiVector
+from vectorloom.index.multivector.multi_view import MultiView
 from vectorloom.index.multivector.nested_budgets import NestedMultiVector
 from vectorloom.index.multivector.nested_tokens import nest_tokens
 from vectorloom.index.multivector.slim import SLIM
@@ -26,6 +27,7 @@ from vectorloom.index.multivector.token_budget import BudgetPoint, plan_token_bu
 from vectorloom.index.multivector.token_codes import TokenCodes
 from vectorloom.index.multivector.token_pooling import pool_tokens
 from vectorloom.index.multivector.token_pruning import prune_tokens
+from vectorloom.index.multivector.view_collapse import ViewCollapse, view_collapse
 from vectorloom.index.sparse.bm25 import BM25
 from vectorloom.index.sparse.inverted import Inverted
 
@@ -46,11 +48,13 @@ __all__ = [
     "Inverted",
     "KNNEmbed",
     "MultiVector",
+    "MultiView",
     "NestedMultiVector",
     "QueryHits",
     "RangeHits",
     "TokenCodes",
     "TwoStage",
+    "ViewCollapse",
     "expand",
     "from_factory",
     "gaussian_queries",
@@ -61,4 +65,5 @@ __all__ = [
     "prune_tokens",
     "search_gaussian",
     "search_mixture",
+    "view_collapse",
 ]

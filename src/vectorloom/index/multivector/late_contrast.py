@@ -34,6 +34,7 @@ from vectorloom.progress import progress
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Local = Callable[[int, Floats, Floats, Ints], tuple[float, Floats]]
 
 _HELD_OUT = 5  # of so many queries one is held out
 _FEWEST_HELD_OUT = 10  # queries below which none is
@@ -195,6 +196,9 @@ class MapTrainer:
         Whether queries are mapped too.
     temperature, learning_rate : float
     batch_size, n_epochs, random_state : int
+    local : callable or None, default=None
+        Of the epoch, and of query vectors, views and counts, one a query: a further loss and its
+        gradient by views. Held-out queries are ranked without it.
     """
 
     def __init__(
@@ -208,7 +212,9 @@ class MapTrainer:
         batch_size: int,
         n_epochs: int,
         random_state: int,
+        local: Local | None = None,
     ) -> None:
+        self.local = local
         self.data = data
         self.budgets = budgets
         self.both = both
@@ -249,7 +255,7 @@ class MapTrainer:
                 for step, rows in enumerate(_chunks(order, self.batch_size)):
                     at = epoch * steps + step
                     rate = cosine_rate(at, self.n_epochs * steps, first=self.learning_rate)
-                    loss, gradient = self._gradient(weights, documents, self._batch(rows))
+                    loss, gradient = self._gradient(weights, documents, self._batch(rows), epoch)
                     adam.step({"W": weights}, {"W": gradient}, rate)
                     seen.append(loss)
                 losses.append(float(np.mean(seen)))
@@ -284,7 +290,9 @@ class MapTrainer:
         found = [self._gradient(weights, documents, batch)[0] for batch in batches]
         return float(np.average(found, weights=[len(batch[1]) for batch in batches]))
 
-    def _gradient(self, weights: Floats, documents: Padded, batch: Any) -> tuple[float, Floats]:
+    def _gradient(
+        self, weights: Floats, documents: Padded, batch: Any, epoch: int | None = None
+    ) -> tuple[float, Floats]:
         queries, items, mask = batch
         part = documents.part(items)
         flat = part.means.reshape(-1, part.means.shape[2])
@@ -302,6 +310,9 @@ class MapTrainer:
             self.temperature,
             mask,
         )
+        if self.local is not None and epoch is not None:
+            more, by_local = self.local(epoch, values, views.reshape(shape), part.counts)
+            loss, by_views = loss + more, by_views + by_local
         gradient = through_unit_rows(by_views.reshape(views.shape), views, lengths).T @ flat
         if self.both:
             gradient += through_unit_rows(by_values, values, query_lengths).T @ queries.values

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.estimator import Estimator, check_count
-from vectorloom.index.multivector.late_contrast import MapTrainer, Padded, Trained, as_pairs
+from vectorloom.index.multivector.late_contrast import Local, MapTrainer, Padded, Trained, as_pairs
 from vectorloom.index.multivector.token_pooling import joined
 from vectorloom.index.multivector.token_vectors import TokenVectors, as_float_tokens, unit_rows
 from vectorloom.io.container import Container, write_container
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 
 class LearnedPooling(Estimator):
-    """Base of `NestedMultiVector` and `CRISP`.
+    """Base of `NestedMultiVector`, `CRISP` and `MultiView`.
 
     A subclass says by what means an item's vectors are stood for (`_means_of`), where training
     starts (`_start`) and which prefixes it looks at (`_budgets`).
@@ -92,6 +92,7 @@ class LearnedPooling(Estimator):
             batch_size=self.batch_size,
             n_epochs=self.n_epochs,
             random_state=self.random_state,
+            local=self._local,
         )
         part = tokens.take(asked)
         return trainer.train(start, self._viewer(part))
@@ -144,6 +145,11 @@ class LearnedPooling(Estimator):
         return encoder
 
     # ---- for subclasses ------------------------------------------------------------------------
+
+    @property
+    def _local(self) -> Local | None:
+        """What is added to the loss, if anything."""
+        return None
 
     def _means_of(self, item: Floats, weights: Floats) -> Floats:
         """Return the means that stand for an item, which are to be mapped by W."""
