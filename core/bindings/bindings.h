@@ -14,6 +14,7 @@ void bind_panels(nanobind::module_& kernels);
 void bind_linalg(nanobind::module_& m);
 void bind_select(nanobind::module_& m);
 void bind_levels(nanobind::module_& m);
+void bind_code_search(nanobind::module_& m);
 void bind_codebooks(nanobind::module_& m);
 void bind_floats(nanobind::module_& m);
 void bind_index(nanobind::module_& m);

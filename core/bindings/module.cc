@@ -9,6 +9,7 @@ NB_MODULE(_core, m) {
   vl::bind_linalg(m);
   vl::bind_select(m);
   vl::bind_levels(m);
+  vl::bind_code_search(m);
   vl::bind_codebooks(m);
   vl::bind_floats(m);
   vl::bind_index(m);

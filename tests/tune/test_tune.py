@@ -207,6 +207,39 @@ def test_contradicting_goals_say_what_to_relax_and_by_how_much(
         vl.tune(rows, queries, recall=0.9, p95=1e-7, recipes=FEW, n_jobs=1, quiet=True)
 
 
+def test_goals_of_which_no_single_one_is_to_blame_are_relaxed_together(
+    rows: Floats, queries: Floats
+) -> None:
+    with pytest.raises(UnmetGoalsError, match=r"relax all of these: memory=.*p95=") as caught:
+        vl.tune(
+            rows, queries, recall=0.9, p95=1e-7, memory=90_000, recipes=FEW, n_jobs=1, quiet=True
+        )
+    relax = caught.value.relax
+    assert caught.value.together
+    assert caught.value.plan is not None
+    good = [p for p in caught.value.plan.points if p.low >= 0.9]
+    assert any(p.bytes <= relax["memory"] and p.p95_high <= relax["p95"] for p in good)
+    # What was asked for is out of reach in both.
+    assert relax["memory"] > 90_000
+    assert relax["p95"] > 1e-7
+
+
+def test_ids_of_judgments_that_are_no_rows_are_told(rows: Floats, queries: Floats) -> None:
+    near = vl.index.Exact().fit(rows).search(queries, 2).ids
+    qrels = {i: {int(a): 2, int(b): 1} for i, (a, b) in enumerate(near)}
+    qrels[0][10**9] = 1
+    plan = vl.tune(rows, queries, qrels, recipes=["scan"], n_jobs=1, quiet=True)
+    assert any("1 ids that qrels call relevant are no rows" in text for text in plan.warnings)
+    for bad, said in [
+        ([1, 2], "must map queries"),
+        ({0: [1]}, "must map queries"),
+        ({0: {1: "high"}}, "grade 'high'"),
+        ({0: {1: float("nan")}}, "grade nan"),
+    ]:
+        with pytest.raises(ParameterError, match=said):
+            vl.tune(rows, queries, bad, quiet=True)
+
+
 def test_less_memory_than_any_recipe_takes_is_refused_before_measuring(rows: Floats) -> None:
     with pytest.raises(UnmetGoalsError, match="memory=") as caught:
         vl.tune(rows, memory=100, recipes=["scan"], quiet=True)

@@ -111,6 +111,37 @@ class IntIds:
         return {"ids": self.values[: self.n]}
 
 
+class CountedIds(IntIds):
+    """The ids 0, 1, … n - 1 of rows that do not change: nothing is held for them."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(np.empty(0, np.int64))
+        self.n = n
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held: none."""
+        return 0
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the positions."""
+        return positions
+
+    def numbers(self) -> NDArray[np.int64] | None:
+        """Return None: no array holds them."""
+        return None
+
+    def find(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the ids that there are, and -1 for others."""
+        if ids.dtype != np.int64:
+            return np.full(len(ids), -1, dtype=np.int64)
+        return np.where((ids >= 0) & (ids < self.n), ids, -1)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return nothing."""
+        return {}
+
+
 class StrIds:
     """str ids: an object array, or a file's one run of UTF-8 that is decoded when asked."""
 

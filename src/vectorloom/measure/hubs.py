@@ -200,7 +200,7 @@ def hubness(
     Raises
     ------
     ShapeError, ParameterError
-        One row; NaN; zero rows under cosine; queries of another dimension.
+        One row; NaN; zero rows under cosine; rows that are all equal; queries of another dimension.
 
     Notes
     -----
@@ -235,6 +235,8 @@ def hubness(
     if metric == "cosine":
         part = unit_rows(part)
         asked = None if asked is None else unit_rows(asked, "queries")
+    if (part == part[0]).all():
+        raise ParameterError("all rows of X are equal; which of them are neighbours says nothing.")
     if asked is None:
         k = min(k, len(part) - 1)
         found = nearest_rows(part, k, metric=metric, n_jobs=n_jobs)[0]

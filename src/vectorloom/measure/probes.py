@@ -233,7 +233,8 @@ def class_codes(labels: Any, n: int, name: str = "labels") -> tuple[Codes, NDArr
     classes, codes = np.unique(values, return_inverse=True)
     if len(classes) < 2:
         raise ParameterError(
-            f"{name} are all {classes[0]!r}: nothing can be told apart. Give two classes or more."
+            f"{name} are all {classes.tolist()[0]!r}: nothing can be told apart. Give two classes "
+            "or more."
         )
     return codes.astype(np.int64), classes
 

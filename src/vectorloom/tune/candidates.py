@@ -25,6 +25,7 @@ FEWEST_LISTED = 4608
 #: Estimates are of the least that an index holds: this share is always taken.
 _SURELY = 0.8
 
+_DEGREES = (48, 64, 32, 24, 16)
 # Of each family the first is the most faithful: it runs for the others (see `family`).
 _PLAIN = (
     "float32 | scan",
@@ -40,15 +41,13 @@ _PLAIN = (
     "int8 | ivf,spill=True",
     "int4 | ivf",
     "int4 | ivf,spill=True",
-    *(
-        f"{code} | graph:{degree}"
-        for code in ("float32", "float16", "int8")
-        for degree in (48, 64, 32, 24)
-    ),
+    *(f"{code} | graph:{degree}" for code in ("float32", "float16", "int8") for degree in _DEGREES),
 )
-_WHOLE = ("uint8 | scan", *(f"uint8 | graph:{degree}" for degree in (48, 64, 32, 24)))
+_WHOLE = ("uint8 | scan", *(f"uint8 | graph:{degree}" for degree in _DEGREES))
+# Codes of a byte a dimension pay at any dimension, those of few bits and reducers at many.
+_BYTES = ("lvq:8 | scan", "scalar:8 | scan")
+_BYTES_ALONE = ("lvq:8 | scan,screen=False", "scalar:8 | scan,screen=False")
 _CODED = (
-    "lvq:8 | scan",
     "rabitq:6 | scan",
     "rabitq:5 | scan",
     "rabitq:4 | scan",
@@ -111,6 +110,9 @@ def candidates(problem: Problem, recipes: object = None, bytes_count: bool = Tru
     texts = list(_PLAIN)
     if problem.is_whole:
         texts += _WHOLE
+    texts += _BYTES
+    if problem.metric == "l2":  # whose norms may be left out
+        texts += _BYTES_ALONE
     if dim >= _FEWEST:
         texts += _CODED
         sizes = reduced_sizes(problem.base, problem.random_state)
@@ -212,9 +214,18 @@ def least_bytes(recipe: Recipe, n: int, dim: int, metric: str) -> int:
     return total
 
 
+def _is_levels(code: str) -> bool:
+    """Whether a code has so many bits a dimension."""
+    return code.partition(":")[0].split(",")[0] in ("scalar", "lvq", "rabitq", "sign")
+
+
 def _inner_bytes(recipe: Recipe, n: int, width: int, metric: str) -> int:
     if recipe.scans_codes:
-        return 8 * n  # ids; what codes take is known when some were made
+        from vectorloom.compress.recipe import from_text
+
+        # Ids that count take none; what else a code holds is known when some were made.
+        bits = int(getattr(from_text(recipe.code), "bits", 1))
+        return n * width * bits // 8 if _is_levels(recipe.code) else 0
     if recipe.kind == "ivf" and recipe.code in ("int8", "int4"):
         return int(_SURELY * n * width * (1.0 if recipe.code == "int8" else 0.5))
     rows = n * width * STORED[recipe.code].itemsize

@@ -32,15 +32,26 @@ class UnmetGoalsError(ParameterError):
         the goals were refused before anything was measured.
     relax : dict of str to float
         Goal -> the value at which some recipe reaches all goals, the others left as they are.
+        Where nothing was measured: the least bytes that any recipe takes.
+    together : bool
+        Whether no single goal helps, and all in `relax` must be relaxed at once.
     """
 
     plan: Plan | None = None
     relax: dict[str, float]
+    together: bool = False
 
-    def __init__(self, message: str, relax: dict[str, float], plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        relax: dict[str, float],
+        plan: Plan | None = None,
+        together: bool = False,
+    ) -> None:
         super().__init__(message)
         self.relax = relax
         self.plan = plan
+        self.together = together
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from vectorloom.tune.goals import Goals
 from vectorloom.tune.problem import Problem
 
 # Raised whenever what is measured, or how, is no longer what it was.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Journal:

@@ -25,6 +25,8 @@ Doubles = NDArray[np.float64]
 #: What an index is asked for, rising; then knobs for queries that are unlike the rows.
 RECALLS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995,
            0.998, 0.999)  # fmt: skip
+#: Walks that keep fewer candidates than for any recall: where queries lie near rows they do.
+_SHORT_REACHES = (10, 14)
 _REACHES = (400, 800, 1600)
 _DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: Depth of a re-check and recall of the search before it, rising together.
@@ -108,7 +110,7 @@ def ladder(recipe: Recipe) -> list[Recipe]:
     >>> [str(step) for step in ladder(Recipe.parse("float16 | scan"))]
     ['float16 | scan']
     >>> len(ladder(Recipe.parse("graph:48")))
-    20
+    22
     """
     if recipe.kind == "scan":
         if recipe.rerank is None:
@@ -118,7 +120,8 @@ def ladder(recipe: Recipe) -> list[Recipe]:
         return [recipe.with_effort(depth=depth, recall=recall) for depth, recall in _PAIRED]
     steps = [recipe.with_effort(recall=recall) for recall in RECALLS]
     if recipe.kind == "graph":
-        steps += [recipe.with_effort(ef=ef) for ef in _REACHES]
+        short = [recipe.with_effort(ef=ef) for ef in _SHORT_REACHES]
+        steps = short + steps + [recipe.with_effort(ef=ef) for ef in _REACHES]
     return steps
 
 

@@ -7,8 +7,6 @@ answer = top k by the kept rows of { top depth * k of route(reduce(q)) }
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,28 +14,20 @@ from numpy.typing import NDArray
 
 from vectorloom import _core
 from vectorloom.compress.compressor import Compressor, unit
-from vectorloom.errors import FormatError, ParameterError
+from vectorloom.errors import ParameterError
 from vectorloom.estimator import Estimator, check_choice, check_count, check_jobs
 from vectorloom.index.dense.exact import Exact
 from vectorloom.index.dense.graph import Graph
 from vectorloom.index.dense.ivf import IVF
 from vectorloom.index.dense.row_index import RowIndex
-from vectorloom.index.dense.stored import read_ids
 from vectorloom.index.hits import Hits, distances_from_scores, pad_hits
-from vectorloom.index.rowids import IntIds, StrIds, no_ids_like
-from vectorloom.io.container import (
-    Container,
-    open_container,
-    register_loader,
-    write_container,
-)
-from vectorloom.tune.code_scan import CodeScan
+from vectorloom.io.container import Container, register_loader
+from vectorloom.tune.code_scan import CodeScan, holder_of
+from vectorloom.tune.pipeline_parts import METRICS, Parts, read_parts, write_parts
 from vectorloom.tune.recipe import Recipe
 from vectorloom.vectors import as_dense, as_ids
 
 KIND = "tune.pipeline"
-METRICS = ("cosine", "ip", "l2")
-_INDEXES: dict[str, type[RowIndex]] = {"index.exact": Exact, "index.ivf": IVF, "index.graph": Graph}
 
 
 class Pipeline(Estimator):
@@ -205,10 +195,9 @@ class Pipeline(Estimator):
 
     def _codes(self, recipe: Recipe, rows: NDArray[np.float32], names: NDArray[Any]) -> CodeScan:
         compressor = self._compressor(recipe.code).fit(rows)
-        holder = no_ids_like(names)
-        holder.commit(names, len(names), holder.stays_ascending(names, len(names)))
         estimated = "l2" if self.metric == "l2" else "ip" if recipe.reduce else self.metric
-        return CodeScan(compressor, compressor.transform(rows), holder, estimated)
+        codes = compressor.transform(rows)
+        return CodeScan(compressor, codes, holder_of(names), estimated, _has_screen(recipe))
 
     # ---- reading -------------------------------------------------------------------------------
 
@@ -288,7 +277,7 @@ class Pipeline(Estimator):
             options = {"exact": exact} | ({} if isinstance(inner, Exact) else chosen)
             hits = _search(inner, jobs, asked, wide, where=where, **options)
         if self.rows_ is not None:
-            return self._again(queries, hits, k)
+            return self._again(queries, hits, k, jobs)
         if self.reducer_ is not None:
             return self._estimated(hits, offset)
         return hits
@@ -316,25 +305,24 @@ class Pipeline(Estimator):
         distances = distances_from_scores(scores, self.metric)
         return Hits(hits.ids, scores.astype(np.float32), distances, hits.counts, self.metric)
 
-    def _again(self, queries: Any, hits: Hits, k: int) -> Hits:
+    def _again(self, queries: Any, hits: Hits, k: int, n_jobs: int | None) -> Hits:
         """Score the best of a search by the kept rows, and keep the k best of these."""
         kept = self.rows_
         assert kept is not None  # asked by search alone
         store = kept._fitted()
         asked = as_dense(queries, name="queries", dim=store.dim)
-        width = min(k, store.n)
-        positions = np.full((len(asked), width), -1, np.int64)
-        scores = np.full((len(asked), width), -np.inf)
-        for i, count in enumerate(hits.counts.tolist()):
-            at = np.sort(store.find(hits.ids[i, :count]))
-            if len(at) == 0:
-                continue
-            few = min(width, len(at))
-            rows, norms, keys = store.gathered(at)
-            found, values, _ = _core.exact_search(
-                rows, norms, None, store.metric, asked[i : i + 1], few, None, keys, 1
-            )
-            positions[i, :few], scores[i, :few] = at[found[0]], values[0]
+        width = hits.ids.shape[1]
+        at = store.find(hits.ids.ravel()).reshape(len(asked), width)
+        at[np.arange(width) >= hits.counts[:, None]] = -1
+        keys = store.ids.tie_keys()
+        by_tie = np.argsort(at if keys is None else keys[at], axis=1)
+        at = np.take_along_axis(at, by_tie, axis=1)
+        found = np.asarray(
+            _core.score_rows(store.rows, store.row_norms, store.metric, asked, at, n_jobs)
+        )
+        best = np.argsort(-found, axis=1, kind="stable")[:, : min(k, store.n)]
+        positions = np.take_along_axis(at, best, axis=1)
+        scores = np.take_along_axis(found, best, axis=1)
         counts = (positions >= 0).sum(axis=1)
         ids = store.ids.take(positions[positions >= 0])
         return pad_hits(ids, positions, scores, counts, k, self.metric)
@@ -354,25 +342,12 @@ class Pipeline(Estimator):
         Parts are written beside it first, so the disk must hold the index twice for a moment.
         """
         inner = self._fitted()
-        meta: dict[str, Any] = {
+        meta = {
             "recipe": str(self.recipe_),
             "metric": self.metric,
             "random_state": self.random_state,
-            "parts": {},
         }
-        arrays: dict[str, NDArray[Any]] = {}
-        if self.reducer_ is not None:
-            _put_compressor("reducer", self.reducer_, meta, arrays)
-        folder = Path(os.path.realpath(path)).parent
-        with tempfile.TemporaryDirectory(prefix=".vectorloom-", dir=folder) as scratch:
-            if isinstance(inner, CodeScan):
-                _put_codes(inner, meta, arrays)
-            else:
-                _put_index("inner", inner, scratch, meta, arrays)
-            if self.rows_ is not None:
-                _put_index("rows", self.rows_, scratch, meta, arrays)
-            write_container(path, KIND, meta, arrays)
-            arrays.clear()
+        write_parts(path, KIND, meta, Parts(self.reducer_, inner, self.rows_))
 
     @classmethod
     def _from_container(cls, file: Container) -> Pipeline:
@@ -380,16 +355,8 @@ class Pipeline(Estimator):
         recipe = Recipe.parse(meta["recipe"])
         check_choice("metric", meta["metric"], METRICS)
         made = cls(recipe, meta["metric"], random_state=meta["random_state"])
-        parts = meta["parts"]
-        reducer = None if "reducer" not in parts else _compressor_of("reducer", file)
-        if "codes" in parts:
-            inner: RowIndex | CodeScan = _codes_of(file)
-        else:
-            inner = _index_of("inner", file)
-        kept = _index_of("rows", file) if "rows" in parts else None
-        if kept is not None and not isinstance(kept, Exact):
-            raise FormatError(f"{file.path}: the kept rows are no exact index.")
-        made._adopt(recipe, reducer, inner, kept)
+        parts = read_parts(file, is_quick=_has_screen(recipe))
+        made._adopt(recipe, *parts)
         return made
 
     def _fitted(self) -> RowIndex | CodeScan:
@@ -413,13 +380,17 @@ def make_index(
     settings, code = dict(recipe.settings), recipe.code
     common: dict[str, Any] = {"n_jobs": n_jobs, "random_state": random_state}
     if recipe.kind == "scan":
-        has_screen = settings.get("screen") not in (False, "None")
-        return Exact(metric, dtype=code, screen="auto" if has_screen else None, n_jobs=n_jobs)
+        screen = "auto" if _has_screen(recipe) else None
+        return Exact(metric, dtype=code, screen=screen, n_jobs=n_jobs)
     if recipe.kind == "graph":
         return Graph(metric, dtype=code, **settings, **common)
     if code in ("int8", "int4"):
         return IVF(metric, rerank=False, code=code, **settings, **common)
     return IVF(metric, dtype=code, **settings, **common)
+
+
+def _has_screen(recipe: Recipe) -> bool:
+    return recipe.settings.get("screen") not in (False, "None")
 
 
 def _search(index: Any, n_jobs: int | None, *args: Any, **options: Any) -> Hits:
@@ -432,77 +403,6 @@ def _set_jobs(compressor: Any, n_jobs: int | None) -> None:
     for part in getattr(compressor, "steps_", [compressor]):
         if hasattr(part, "n_jobs"):
             part.n_jobs = n_jobs
-
-
-def _put_compressor(
-    name: str, compressor: Compressor, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]
-) -> None:
-    from vectorloom.compress.storage import flatten
-
-    plain, found = flatten(compressor)
-    meta["parts"][name] = {"compressor": plain}
-    arrays |= {f"{name}/{key}": array for key, array in found.items()}
-
-
-def _put_codes(scan: CodeScan, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    _put_compressor("codes", scan.compressor, meta, arrays)
-    meta["parts"]["codes"] |= {
-        "n": len(scan),
-        "metric": scan.metric,
-        "ids": scan.ids.dtype,
-        "ascending": scan.ids.ascending,
-    }
-    arrays["codes/codes"] = np.asarray(scan.codes)
-    arrays |= {f"codes/{key}": array for key, array in scan.ids.to_arrays().items()}
-
-
-def _put_index(
-    name: str, index: RowIndex, scratch: str, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]
-) -> None:
-    path = Path(scratch) / name
-    index.save(path)
-    part = open_container(path)
-    meta["parts"][name] = {"kind": part.kind, "meta": part.meta}
-    arrays |= {f"{name}/{key}": array for key, array in part.arrays.items()}
-
-
-def _part(name: str, file: Container) -> Container:
-    entry = file.meta["parts"][name]
-    found = {
-        key[len(name) + 1 :]: array
-        for key, array in file.arrays.items()
-        if key.startswith(f"{name}/")
-    }
-    kind, meta = entry.get("kind", name), entry.get("meta", entry)
-    return Container(kind, meta, found, file.path, file.file_size, file.version)
-
-
-def _index_of(name: str, file: Container) -> RowIndex:
-    part = _part(name, file)
-    if part.kind not in _INDEXES:
-        raise FormatError(f"{file.path}: {part.kind!r} is no index of a recipe.")
-    loader: Any = _INDEXES[part.kind]
-    index: RowIndex = loader._from_container(part)
-    return index
-
-
-def _compressor_of(name: str, file: Container) -> Compressor:
-    from vectorloom.compress.storage import restore
-
-    part = _part(name, file)
-    return restore(part.meta["compressor"], part)
-
-
-def _codes_of(file: Container) -> CodeScan:
-    from vectorloom.compress.codes import Codes
-
-    part = _part("codes", file)
-    compressor = _compressor_of("codes", file)
-    n = check_count("n", part.meta["n"], at_least=0)
-    codes = part.array("codes", "|u1", (n, compressor.bytes_per_vector_))
-    check_choice("metric", part.meta["metric"], METRICS)
-    ids: IntIds | StrIds = read_ids(part, n)
-    return CodeScan(compressor, Codes(codes, compressor.fingerprint_), ids, part.meta["metric"])
 
 
 register_loader(KIND, Pipeline._from_container)

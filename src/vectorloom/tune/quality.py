@@ -47,12 +47,15 @@ class Judgments:
     own : ndarray of shape (q,), int64
         The row that is the query itself, which is no answer; -1 where there is none.
     k : int
+    unknown : tuple
+        Ids that are judged relevant and are no row.
     """
 
     gains: list[dict[int, float]]
     ideal: Doubles
     own: Positions
     k: int
+    unknown: tuple[Any, ...] = ()
 
     @classmethod
     def read(
@@ -67,15 +70,18 @@ class Judgments:
         Raises
         ------
         ParameterError
-            They judge no query, or name no row.
+            They judge no query, or name no row; they are no mappings, or a grade is no number.
         """
+        _check_qrels(qrels)
         place = {id_: i for i, id_ in enumerate(ids.tolist())}
         gains: list[dict[int, float]] = []
         ideal = np.full(len(query_ids), np.nan)
         own = np.full(len(query_ids), -1, np.int64)
+        unknown: dict[Any, None] = {}
         for i, query in enumerate(query_ids.tolist()):
             grades = {row: float(g) for row, g in qrels.get(query, {}).items() if g > 0}
             gains.append({place[row]: g for row, g in grades.items() if row in place})
+            unknown |= dict.fromkeys(row for row in grades if row not in place)
             if gains[-1]:
                 ideal[i] = dcg(sorted(grades.values(), reverse=True)[:k])
             if isinstance(query, str):
@@ -87,10 +93,10 @@ class Judgments:
                 "qrels name no row of X as relevant. Pass ids, one a row, as qrels names them."
                 if known
                 else f"qrels judge none of the {len(query_ids)} queries: the first judged is "
-                f"{first!r} and the first query is {query_ids[0]!r}. Pass query_ids and ids as "
-                "qrels names them."
+                f"{first!r} and the first query is {query_ids.tolist()[0]!r}. Pass query_ids and "
+                "ids as qrels names them."
             )
-        return cls(gains, ideal, own, k)
+        return cls(gains, ideal, own, k, tuple(unknown))
 
     @property
     def is_judged(self) -> NDArray[np.bool_]:
@@ -100,7 +106,7 @@ class Judgments:
     def of_queries(self, part: Positions) -> Judgments:
         """Return the judgments of some of the queries."""
         gains = [self.gains[i] for i in part.tolist()]
-        return Judgments(gains, self.ideal[part], self.own[part], self.k)
+        return Judgments(gains, self.ideal[part], self.own[part], self.k, self.unknown)
 
     def rows(self) -> Positions:
         """Positions that some query finds relevant, and rows that are queries."""
@@ -114,6 +120,22 @@ class Judgments:
             kept = [at for at in row if at != self.own[i]][: self.k]
             values[i] = dcg([self.gains[i].get(at, 0.0) for at in kept])
         return np.asarray(values / self.ideal)
+
+
+def _check_qrels(qrels: Any) -> None:
+    if not isinstance(qrels, Mapping) or not all(isinstance(v, Mapping) for v in qrels.values()):
+        raise ParameterError(
+            "qrels must map queries to mappings of rows to a grade, such as {'q1': {'d7': 1}}; got "
+            f"{type(qrels).__name__}."
+        )
+    for query, grades in qrels.items():
+        for row, grade in grades.items():
+            fits = isinstance(grade, int | float | np.number) and np.isfinite(grade)
+            if not fits:
+                raise ParameterError(
+                    f"qrels have the grade {grade!r} for row {row!r} of query {query!r}; grades "
+                    "must be finite numbers."
+                )
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,10 +47,10 @@ class Recipe:
         ``"rabitq:4"``, ``"lvq:4x8"``, ``"pq:48"``.
     route : str, default="scan"
         What is looked at. ``"scan"``: all rows (`Exact`, or all codes); ``"scan,screen=False"``
-        leaves out the int8 copy. ``"ivf"`` or ``"ivf:500,spill=False"``: `IVF`. ``"graph:48"``:
-        `Graph` of so many links, also with its ``code=`` and ``reduce=``. How far to look stands
-        there too: ``recall=0.97`` as the index measures it on its own rows, ``nprobe=12`` of ivf or
-        ``ef=80`` of graph.
+        leaves out what makes scans quick: the int8 copy, of codes the norms that l2 needs.
+        ``"ivf"`` or ``"ivf:500,spill=False"``: `IVF`. ``"graph:48"``: `Graph` of so many links,
+        also with its ``code=`` and ``reduce=``. How far to look stands there too: ``recall=0.97``
+        as the index measures it on its own rows, ``nprobe=12`` of ivf or ``ef=80`` of graph.
     rerank : str or None, default=None
         ``"float16,depth=4"``: keep a second copy of the vectors as they came, in this number type,
         and score the best depth * k of the search by it again.

@@ -16,13 +16,13 @@ from vectorloom.tune.candidates import candidates, least_bytes
 from vectorloom.tune.finals import BRUTE_FORCE, Finals, run_finals
 from vectorloom.tune.goals import Goals, UnmetGoalsError, read_goals, read_seconds
 from vectorloom.tune.journal import open_journal
-from vectorloom.tune.pipeline import METRICS
+from vectorloom.tune.pipeline_parts import METRICS
 from vectorloom.tune.plan import Plan, points_of
 from vectorloom.tune.problem import GIVEN, Problem, read_problem
 from vectorloom.tune.race import NO_TIME, Clock, Prospect, race, race_left, rungs_of
 from vectorloom.tune.recipe import Recipe
 from vectorloom.tune.suspects import suspicions
-from vectorloom.tune.words import reasons, refusal, relaxations
+from vectorloom.tune.words import reasons, refusal, relaxations, relaxed_together
 
 
 def tune(
@@ -195,7 +195,11 @@ def tune(
     plan = _plan(problem, prospects, finals, goals, clock, warnings)
     if finals.best is None:
         relax = relaxations(plan.points, goals)
-        raise UnmetGoalsError(refusal(relax, goals), relax, plan)
+        if relax:
+            raise UnmetGoalsError(refusal(relax, goals), relax, plan)
+        relax = relaxed_together(plan.points, goals)
+        told = refusal(relax, goals, "No single goal is to blame; relax all of these")
+        raise UnmetGoalsError(told, relax, plan, together=True)
     if finals.index is not None and problem.source == GIVEN and ids is None:
         plan._built.extend([X, finals.index])
     return plan
@@ -208,7 +212,8 @@ def _refuse_memory(tried: list[Recipe], problem: Problem, goals: Goals) -> None:
     least = min(least_bytes(recipe, n, dim, problem.metric) for recipe in tried)
     if least > goals.memory:
         relax = {"memory": float(least)}
-        raise UnmetGoalsError(refusal(relax, goals), relax)
+        told = refusal(relax, goals, "Before quality is asked about, the smallest one takes")
+        raise UnmetGoalsError(told, relax)
 
 
 def _refuse_limit(problem: Problem, clock: Clock) -> None:

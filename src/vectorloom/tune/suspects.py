@@ -43,6 +43,12 @@ def suspicions(problem: Problem) -> list[str]:
         )
     else:
         found += _about_queries(problem)
+    judgments = problem.held.judgments
+    if judgments is not None and judgments.unknown:
+        found.append(
+            f"{len(judgments.unknown):,} ids that qrels call relevant are no rows of X, first "
+            f"{judgments.unknown[0]!r}: no search can find them. Check the ids if they should be."
+        )
     if len(problem.held) < _FEW:
         found.append(
             f"Only {len(problem.held)} queries judge: intervals are wide, and a cheap recipe may "

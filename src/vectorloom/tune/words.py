@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from vectorloom.readable import format_bytes
 from vectorloom.tune.goals import Goals, format_time
 from vectorloom.tune.measuring import Point
@@ -126,15 +128,55 @@ def relaxations(points: Sequence[Point], goals: Goals) -> dict[str, float]:
         found["p95"] = min(p.p95_high for p in both)
     both = [p for p in fits if p in quick]
     if both:
-        best = max(p.low for p in both)
-        found["recall" if goals.quality == "recall" else "ndcg_loss"] = (
-            best if goals.quality == "recall" else 1.0 - best
-        )
+        found |= _quality_of(max(both, key=lambda p: p.low), goals)
     return found
 
 
-def refusal(relax: dict[str, float], goals: Goals) -> str:
-    """Return the message where no recipe reaches all goals."""
+def relaxed_together(points: Sequence[Point], goals: Goals) -> dict[str, float]:
+    """Return to what several goals must be relaxed at once, where no single one helps.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        At least one.
+    goals : Goals
+
+    Returns
+    -------
+    dict of str to float
+        As of `relaxations`: what the point takes that misses bytes and time by the least factor.
+    """
+    memory, p95 = goals.memory or np.inf, goals.p95 or np.inf
+
+    def missed(point: Point) -> float:
+        return max(1.0, point.bytes / memory) * max(1.0, point.p95_high / p95)
+
+    good = [p for p in points if p.quality_met(goals)]
+    nearest = min(good, key=missed) if good else max(points, key=lambda p: p.low)
+    found: dict[str, float] = {}
+    if nearest.bytes > memory:
+        found["memory"] = float(nearest.bytes)
+    if nearest.p95_high > p95:
+        found["p95"] = nearest.p95_high
+    return found | ({} if good else _quality_of(nearest, goals))
+
+
+def _quality_of(point: Point, goals: Goals) -> dict[str, float]:
+    if goals.quality == "recall":
+        return {"recall": point.low}
+    return {"ndcg_loss": 1.0 - point.low}
+
+
+def refusal(relax: dict[str, float], goals: Goals, how: str = "Relax one of") -> str:
+    """Return the message where no recipe reaches all goals.
+
+    Parameters
+    ----------
+    relax : dict of str to float
+    goals : Goals
+    how : str, default="Relax one of"
+        What is to be done with the goals of `relax`.
+    """
     asked = goals.words.partition(";")[0]
     ways = []
     if "memory" in relax:
@@ -148,5 +190,4 @@ def refusal(relax: dict[str, float], goals: Goals) -> str:
         ways.append(f"recall={relax['recall']:.3f} (less by {less:.3f})")
     if "ndcg_loss" in relax:
         ways.append(f"ndcg_loss={relax['ndcg_loss']:.3f}")
-    told = f"Relax one of: {'; '.join(ways)}." if ways else "Relax more than one goal."
-    return f"no recipe reaches all of {asked}. {told}"
+    return f"no recipe reaches all of {asked}. {how}: {'; '.join(ways)}."
