@@ -28,6 +28,7 @@ from vectorloom.tune.recipe import Recipe
 from vectorloom.vectors import as_dense, as_ids
 
 KIND = "tune.pipeline"
+_WALKED = 64  # rows from which a graph has links; `Graph` by itself scans its first thousands
 
 
 class Pipeline(Estimator):
@@ -383,7 +384,7 @@ def make_index(
         screen = "auto" if _has_screen(recipe) else None
         return Exact(metric, dtype=code, screen=screen, n_jobs=n_jobs)
     if recipe.kind == "graph":
-        return Graph(metric, dtype=code, **settings, **common)
+        return Graph(metric, dtype=code, exact_below=_WALKED, **settings, **common)
     if code in ("int8", "int4"):
         return IVF(metric, rerank=False, code=code, **settings, **common)
     return IVF(metric, dtype=code, **settings, **common)
