@@ -2,13 +2,14 @@
 """Tables of late interaction and hybrid retrieval.
 
 ``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]`` with
-WHAT one of exact, muvera, smaller, learned, disk and hybrid measures collections below
+WHAT one of exact, muvera, smaller, learned, layers, disk and hybrid measures collections below
 ``$VECTORLOOM_TOKENS`` (``make_tokens``) and ``$VECTORLOOM_DATA`` on one thread (set
 OMP_NUM_THREADS=1). Each set's result replaces that of an earlier run in
 ``results/multivector-WHAT.json`` (``--out`` names another folder), and the table beside it is
 written anew. Times are CPU time of one thread, the least of some rounds in turns, but for disk,
 which has those of the clock. ``--plaid`` names the Python of an environment with pylate, which
 muvera then runs on the same vectors, or the JSON that ``plaid_worker.py`` wrote for the set before.
+``--vectors`` has learned measure these numbers of vectors a document alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from benchmarks.multivector import disk, exact, hybrid, learned, muvera, smaller
+from benchmarks.multivector import disk, exact, hybrid, layers, learned, muvera, smaller
 from benchmarks.multivector.tokens import load
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -33,6 +34,7 @@ TITLES = {
     "muvera": "MUVERA candidates and exact scores",
     "smaller": "Fewer and smaller token vectors",
     "learned": "Few vectors a document, learned from judged queries",
+    "layers": "Layers of a model as vectors of a document",
     "disk": "Two stages, vectors on disk",
     "hybrid": "Words, one vector, many vectors, and fusions",
 }
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--plaid")
+    parser.add_argument("--vectors", type=int, nargs="+")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     for name in chosen.sets:
@@ -59,8 +62,10 @@ def main() -> None:
             result = disk.measure(collection)
         elif chosen.what == "smaller":
             result = smaller.measure(collection)
+        elif chosen.what == "layers":
+            result = layers.measure(collection)
         elif chosen.what == "learned":
-            result = learned.measure(collection)
+            result = learned.measure(collection, tuple(chosen.vectors) if chosen.vectors else None)
         else:
             result = hybrid.measure(collection)
         keep(chosen.what, result, chosen.out)
@@ -107,6 +112,8 @@ def tables(what: str, sets: dict[str, Any]) -> list[str]:
         return hybrid_table(sets)
     if what == "disk":
         return disk_table(sets)
+    if what == "layers":
+        return layers_table(sets)
     one = {"muvera": muvera_tables, "learned": learned_tables}.get(what, smaller_tables)
     return [line for name in sorted(sets) for line in one(sets[name])]
 
@@ -199,6 +206,21 @@ def smaller_tables(result: dict[str, Any]) -> list[str]:
     ]
     head = ["way", "vectors", "bytes a vector", "smaller", "nDCG@10", "change"]
     return [f"## {result['set']}, {result['queries']} queries", "", *rows_of(head, body), ""]
+
+
+def layers_table(sets: dict[str, Any]) -> list[str]:
+    """nDCG@10 of each subset of layers and strategy, the best of the first set first."""
+    names = sorted(sets)
+    found = [
+        {(str(row["layers"]), row["strategy"]): row["quality"] for row in sets[name]["rows"]}
+        for name in names
+    ]
+    body = [
+        [*way, *(f"{each[way]:.4f}" for each in found)]
+        for way in sorted(found[0], key=lambda way: -sum(each[way] for each in found))
+    ]
+    asked = [f"{name}, {sets[name]['queries']} queries" for name in names]
+    return rows_of(["layers", "strategy", *asked], body)
 
 
 def learned_tables(result: dict[str, Any]) -> list[str]:

@@ -24,29 +24,31 @@ NARROW = (8,)
 Folds = list[tuple[Side, NDArray[np.int64], list[int]]]
 
 
-def measure(collection: Collection) -> dict[str, Any]:
-    """Return nDCG@10 of each way by the number of vectors."""
+def measure(collection: Collection, sizes: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """Return nDCG@10 of each way by the number of vectors; of these numbers alone where given."""
+    few, centroids = (BUDGETS, CENTROIDS) if sizes is None else (sizes, sizes)
     docs = collection.docs
     folds, taught = folds_of(collection)
     ways: dict[str, dict[int, float]] = {}
     ways["clusters (pool_tokens)"] = {}
-    for k in BUDGETS:
+    for k in few:
         tokens = vl.index.pool_tokens(docs.tokens, factor=1, most=k)
         ways["clusters (pool_tokens)"][k] = asked(collection, tokens, None)
     seconds, nested = cpu_seconds(lambda: vl.index.nest_tokens(docs.tokens, BUDGETS[-1]), 1)
-    ways["prefixes (nest_tokens)"] = {k: asked(collection, nested, k) for k in BUDGETS}
+    ways["prefixes (nest_tokens)"] = {k: asked(collection, nested, k) for k in few}
     ways["prefixes, learned (NestedMultiVector)"] = averaged(
-        [nested_fold(collection, fold) for fold in folds], folds
+        [nested_fold(collection, fold, few) for fold in folds], folds
     )
     ways["centroids, learned (CRISP)"] = averaged(
-        [crisp_fold(collection, fold, CENTROIDS) for fold in folds], folds
+        [crisp_fold(collection, fold, centroids) for fold in folds], folds
     )
-    ways["128 leading dimensions, centroids"] = averaged(
-        [crisp_fold(collection, fold, NARROW, 128, 0) for fold in folds], folds
-    )
-    ways["128 dimensions, learned (CRISP)"] = averaged(
-        [crisp_fold(collection, fold, NARROW, 128) for fold in folds], folds
-    )
+    if sizes is None:
+        ways["128 leading dimensions, centroids"] = averaged(
+            [crisp_fold(collection, fold, NARROW, 128, 0) for fold in folds], folds
+        )
+        ways["128 dimensions, learned (CRISP)"] = averaged(
+            [crisp_fold(collection, fold, NARROW, 128) for fold in folds], folds
+        )
     return {
         "set": collection.name,
         "queries": len(collection.queries),
@@ -112,12 +114,14 @@ def asked(
     return ndcg(hits.to_run(side.ids), qrels)
 
 
-def nested_fold(collection: Collection, fold: Any) -> dict[int, float]:
+def nested_fold(
+    collection: Collection, fold: Any, sizes: tuple[int, ...] = BUDGETS
+) -> dict[int, float]:
     """Return nDCG@10 by budget of what a fold has taught."""
     side, pairs, places = fold
     model = vl.index.NestedMultiVector(BUDGETS).fit(collection.docs.tokens, side.tokens, pairs)
     tokens = model.encode_documents(collection.docs.tokens)
-    return {k: asked(collection, tokens, k, places=places) for k in BUDGETS}
+    return {k: asked(collection, tokens, k, places=places) for k in sizes}
 
 
 def crisp_fold(

@@ -18,6 +18,12 @@ from vectorloom.index.forms.mixture import search_mixture
 from vectorloom.index.hits import Hits, QueryHits, RangeHits
 from vectorloom.index.multivector.crisp import CRISP
 from vectorloom.index.multivector.fde import FDE
+from vectorloom.index.multivector.layer_pooling import (
+    LayerQuality,
+    LayerReport,
+    layer_report,
+    pool_layers,
+)
 from vectorloom.index.multivector.multi_vector import MultiVector
 from vectorloom.index.multivector.multi_view import MultiView
 from vectorloom.index.multivector.nested_budgets import NestedMultiVector
@@ -47,6 +53,8 @@ __all__ = [
     "HybridHits",
     "Inverted",
     "KNNEmbed",
+    "LayerQuality",
+    "LayerReport",
     "MultiVector",
     "MultiView",
     "NestedMultiVector",
@@ -59,8 +67,10 @@ __all__ = [
     "from_factory",
     "gaussian_queries",
     "gaussian_rows",
+    "layer_report",
     "nest_tokens",
     "plan_token_budget",
+    "pool_layers",
     "pool_tokens",
     "prune_tokens",
     "search_gaussian",
