@@ -9,6 +9,7 @@ Pairs are made of the texts, known, or come with a teacher's scores.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,9 +58,10 @@ class Batch:
 
 
 class Batches(Protocol):
-    """Where batches come from."""
+    """Where batches come from: n items, each of which brings so many texts into a batch."""
 
     n: int
+    texts_an_item: int
 
     def draw(self, chosen: Places, rng: np.random.Generator) -> Batch:
         """Return a batch of chosen items."""
@@ -134,7 +136,7 @@ class Pieces:
     ) -> None:
         self._tokens, self._head_ends, self._items = tokens, head_ends, items
         self._alike, self._group, self._head_share = alike, group, head_share
-        self.n = len(items)
+        self.n, self.texts_an_item = len(items), 1
 
     def draw(self, chosen: Places, rng: np.random.Generator) -> Batch:
         """Return pieces of texts, and of texts that are like them, without the pieces."""
@@ -178,7 +180,7 @@ class Pairs:
         self._queries, self._tokens, self._pairs = queries, tokens, pairs
         ones = np.ones(len(pairs), dtype=np.int8)
         self._known = csr_matrix((ones, pairs.T), shape=(len(queries), len(tokens)))
-        self.n = len(pairs)
+        self.n, self.texts_an_item = len(pairs), 1
 
     def draw(self, chosen: Places, rng: np.random.Generator) -> Batch:
         """Return pairs; other right texts of a query are no false answers to it."""
@@ -209,11 +211,10 @@ class Judged:
         asked, starts, counts = np.unique(self._pairs[:, 0], return_index=True, return_counts=True)
         self._asked = asked[counts > 1]
         self._starts, self._counts = starts[counts > 1], counts[counts > 1]
-        self.n = len(self._asked)
+        self.n, self.texts_an_item = len(self._asked), _TEXTS_A_QUERY
 
     def draw(self, chosen: Places, rng: np.random.Generator) -> Batch:
         """Return queries, each with some of the texts that it has scores of."""
-        chosen = chosen[: max(1, len(chosen) // _TEXTS_A_QUERY)]
         places = [
             self._starts[item]
             + rng.permutation(self._counts[item])[: min(_TEXTS_A_QUERY, self._counts[item])]
@@ -345,3 +346,15 @@ def _checked(scores: Any, n: int) -> Floats:
     if not np.isfinite(values).all():
         raise ParameterError("scores have NaN or infinity; drop those pairs.")
     return values
+
+
+def fingerprint(tokens: Tokens, head_ends: NDArray[np.int64], asked: Asked | None) -> int:
+    """Return a checksum of what is learned from."""
+    arrays = [tokens.values, tokens.offsets, head_ends]
+    crc = 0
+    if asked is not None:
+        crc = zlib.crc32("\0".join(asked.queries).encode("utf-8", "surrogatepass"))
+        arrays += [asked.pairs] if asked.scores is None else [asked.pairs, asked.scores]
+    for array in arrays:
+        crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
+    return crc

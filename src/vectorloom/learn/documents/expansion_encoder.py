@@ -13,29 +13,29 @@ of latent semantic analysis. λ says how many terms a text may have.
 from __future__ import annotations
 
 import os
-import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vectorloom.errors import FormatError, ParameterError
-from vectorloom.estimator import check_count, check_jobs
+from vectorloom.errors import FormatError
+from vectorloom.estimator import check_count
 from vectorloom.io.container import Container, write_container
 from vectorloom.io.strings import pack_strings, unpack_strings
 from vectorloom.learn.documents.expansion_batches import (
     SHORTEST,
-    Asked,
     Batches,
     Judged,
     Pieces,
     as_asked,
     counts_of,
+    fingerprint,
 )
 from vectorloom.learn.documents.expansion_head import Head, OwnWeights, weigh
 from vectorloom.learn.documents.expansion_start import (
     Vocabulary,
     alike,
+    check_settings,
     first_head,
     learn_vocabulary,
     open_queries,
@@ -51,20 +51,6 @@ from vectorloom.vectors import as_ids
 
 _KIND = "learn.expansion_encoder"
 _LOOKED_AT = 256  # queries from which their bias is set
-_COUNTS = (
-    "vector_size",
-    "min_df",
-    "max_learned",
-    "batch_size",
-    "group_size",
-    "query_expansions",
-)
-_LEAST, _MOST = np.finfo(float).tiny, np.finfo(float).max
-_RANGES = (
-    (("length_power", "head_share", "b"), 0.0, 1.0, "from 0 to 1"),
-    (("learning_rate", "temperature", "strength"), _LEAST, _MOST, "positive"),
-    (("flops", "k1"), 0.0, _MOST, "at least 0"),
-)
 
 
 class ExpansionEncoder(WordCutter):
@@ -109,7 +95,7 @@ class ExpansionEncoder(WordCutter):
         that are known, 0.2 and ten epochs learn more.
     temperature : float, default=5.0
         T, in units of BM25 scores.
-    flops : float, default=0.3
+    flops : float, default=0.03
         λ. More makes vectors sparser; 0 leaves them as dense as they like.
     head_share : float, default=0.3
         How often a title is the query, where there are titles; otherwise it is a piece of the text.
@@ -206,7 +192,7 @@ class ExpansionEncoder(WordCutter):
         group_size: int = 8,
         learning_rate: float = 0.05,
         temperature: float = 5.0,
-        flops: float = 0.3,
+        flops: float = 0.03,
         head_share: float = 0.3,
         expand_queries: bool = False,
         query_expansions: int = 20,
@@ -287,7 +273,8 @@ class ExpansionEncoder(WordCutter):
         -------
         self
         """
-        self._check()
+        self._check_cutting()
+        check_settings(self)
         Checkpoint(checkpoint, resume, checkpoint_every).check()
         heads, bodies, are_pairs = as_pairs(texts, titles)
         found_ids = as_ids(ids, len(bodies))
@@ -307,7 +294,7 @@ class ExpansionEncoder(WordCutter):
         self.held_out_losses_: list[float] = []
         if self.epochs and batches.n >= (1 if isinstance(batches, Judged) else 2):
             state = Checkpoint(checkpoint, resume, checkpoint_every)
-            self._train(batches, state, _fingerprint(tokens, ends, asked))
+            self._train(batches, state, fingerprint(tokens, ends, asked))
         self.vectors_ = self._weigh(counts)
         self.ids_ = found_ids
         return self
@@ -385,23 +372,6 @@ class ExpansionEncoder(WordCutter):
         return weigh(self._head, counts, own, query=False, n_jobs=self.n_jobs)
 
     # ---- what a fit begins with ----------------------------------------------------------------
-
-    def _check(self) -> None:
-        self._check_cutting()
-        for name in _COUNTS:
-            check_count(name, getattr(self, name))
-        for name in ("n_expansions", "epochs", "random_state"):
-            check_count(name, getattr(self, name), at_least=0)
-        check_jobs(self.n_jobs)
-        if self.patience is not None:
-            check_count("patience", self.patience)
-            if not self.validation_share:
-                raise ParameterError("patience needs texts held out: set validation_share=0.05.")
-        for names, low, high, allowed in _RANGES:
-            for name in names:
-                if not low <= getattr(self, name) <= high:
-                    raise ParameterError(f"{name} must be {allowed}; got {getattr(self, name)!r}.")
-        held_out_split(2, self.validation_share, 0)
 
     def _take_start(self, counts: Any, df: NDArray[np.int64]) -> None:
         """Set the vocabulary and the head that latent semantic analysis gives."""
@@ -509,25 +479,14 @@ class ExpansionEncoder(WordCutter):
         write_container(path, _KIND, meta, arrays)
 
 
-def _fingerprint(tokens: Tokens, head_ends: NDArray[np.int64], asked: Asked | None) -> int:
-    """Return a checksum of what is learned from."""
-    arrays = [tokens.values, tokens.offsets, head_ends]
-    crc = 0
-    if asked is not None:
-        crc = zlib.crc32("\0".join(asked.queries).encode("utf-8", "surrogatepass"))
-        arrays += [asked.pairs] if asked.scores is None else [asked.pairs, asked.scores]
-    for array in arrays:
-        crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
-    return crc
-
-
 def load_container(container: Container) -> ExpansionEncoder:
     """Make the encoder of a native file; what was learned and the vectors stay mapped."""
     from scipy.sparse import csr_matrix
 
     meta, where = container.meta, str(container.path)
     model = ExpansionEncoder(**meta["params"])
-    model._check()
+    model._check_cutting()
+    check_settings(model)
     model.idf_ = container.array("idf", "<f4", (None,))
     n, n_terms = meta["n"], len(model.idf_)
     reading = container.array("reading", "<f4", (None, None))

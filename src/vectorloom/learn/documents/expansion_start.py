@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
+from vectorloom.estimator import check_count, check_jobs
 from vectorloom.learn.documents.expansion_head import Floats, Head
 from vectorloom.learn.documents.ngrams import Tokens, offsets_of
+from vectorloom.learn.steps import held_out_split
 from vectorloom.select.neighbours import nearest_rows
 
 _SVD_TEXTS = 50_000  # at most so many begin the head
@@ -27,6 +29,38 @@ _STRONG = 100  # `strength` is of the so manieth strongest term of a text
 _LOOKED_AT = 256  # texts from which sizes and biases are taken
 _NEAR_TEXTS = 16_384  # neighbours are looked for among so many at a time
 _NEIGHBOURS = 24
+_COUNTS = (
+    "vector_size",
+    "min_df",
+    "max_learned",
+    "batch_size",
+    "group_size",
+    "query_expansions",
+)
+_LEAST, _MOST = np.finfo(float).tiny, np.finfo(float).max
+_RANGES = (
+    (("length_power", "head_share", "b"), 0.0, 1.0, "from 0 to 1"),
+    (("learning_rate", "temperature", "strength"), _LEAST, _MOST, "positive"),
+    (("flops", "k1"), 0.0, _MOST, "at least 0"),
+)
+
+
+def check_settings(encoder: Any) -> None:
+    """Refuse parameters of an expansion encoder that are out of range."""
+    for name in _COUNTS:
+        check_count(name, getattr(encoder, name))
+    for name in ("n_expansions", "epochs", "random_state"):
+        check_count(name, getattr(encoder, name), at_least=0)
+    check_jobs(encoder.n_jobs)
+    if encoder.patience is not None:
+        check_count("patience", encoder.patience)
+        if not encoder.validation_share:
+            raise ParameterError("patience needs texts held out: set validation_share=0.05.")
+    for names, low, high, allowed in _RANGES:
+        for name in names:
+            if not low <= getattr(encoder, name) <= high:
+                raise ParameterError(f"{name} must be {allowed}; got {getattr(encoder, name)!r}.")
+    held_out_split(2, encoder.validation_share, 0)
 
 
 class Vocabulary:

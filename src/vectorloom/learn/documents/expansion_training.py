@@ -33,6 +33,9 @@ from vectorloom.learn.documents.expansion_head import (
 )
 
 _SAMPLED = 1000  # learned columns that no query of the batch has
+_GRAIN = 2.0**24
+_BIAS_PACE = 5.0  # biases of texts move faster, since they alone make columns sparse
+_QUERY_PENALTY = 10.0  # times λ: each term of a query costs a whole list of postings
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class ExpansionTrainer:
     ) -> None:
         self._head, self._own, self._idf = head, own, idf
         self._batches, self._items, self._how = batches, items, schedule
-        self._a_step = min(schedule.batch, len(items))
+        self._most = max(1, schedule.batch // batches.texts_an_item)
+        self._a_step = min(self._most, len(items))
         self._an_epoch = max(1, len(items) // self._a_step)
         self.n_steps = self._an_epoch * schedule.epochs
         self._order: tuple[int, Places] = (-1, items)
@@ -111,7 +115,8 @@ class ExpansionTrainer:
             for name, array in head.arrays().items()
         }
         rows = {name: _row_length(getattr(head, name)) for name in ("reading", "writing")}
-        sizes = {**rows, "bias": schedule.strength, "query_bias": schedule.strength, "gains": 1.0}
+        bias = schedule.strength
+        sizes = {**rows, "bias": _BIAS_PACE * bias, "query_bias": bias, "gains": 1.0}
         self._rates = {name: schedule.rate * size for name, size in sizes.items()}
 
     def arrays(self) -> dict[str, Floats]:
@@ -128,16 +133,17 @@ class ExpansionTrainer:
                 rng = np.random.default_rng([self._how.seed, 1, step])
                 batch = self._batches.draw(self._chosen(step), rng)
                 loss = self._step(batch, 1 - step / self.n_steps, rng)
-                total += loss * len(batch.queries)
+                # Multiples of 2^-24 add up to the same in whatever calls the steps come.
+                total += float(np.rint(loss * len(batch.queries) * _GRAIN)) / _GRAIN
                 n += len(batch.queries)
         return total, n
 
     def evaluate(self, items: Places) -> float:
         """Return the mean ranking loss of items, of which nothing is learned."""
         total, n = 0.0, 0
-        for start in range(0, len(items), self._how.batch):
+        for start in range(0, len(items), self._most):
             rng = np.random.default_rng([self._how.seed, 2, start])
-            batch = self._batches.draw(items[start : start + self._how.batch], rng)
+            batch = self._batches.draw(items[start : start + self._most], rng)
             scores = self._weighed(batch, np.empty(0, np.int64)).scores()
             loss, _ = batch.loss(scores, self._how.temperature)
             total += loss * len(batch.queries)
@@ -202,7 +208,7 @@ class ExpansionTrainer:
         if found.queries is not None:
             by_queries = by_scores @ found.texts.weights[:, found.shared]
             by_queries *= self._idf[found.queries.columns]
-            by_queries += _by_flops(found.queries.weights, how.flops)
+            by_queries += _by_flops(found.queries.weights, _QUERY_PENALTY * how.flops)
             moves += found.queries.gradients(by_queries)
         for name, rows, gradient in moves:
             self._move(name, rows, gradient, falling)
