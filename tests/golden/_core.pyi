@@ -99,6 +99,16 @@ class LevelCodec:
 
     def score_rows(self, query: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], rows: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], first_only: bool = False) -> NDArray[numpy.float32]: ...
 
+class CodeSearch:
+    """Scans of codes that nobody changes, in one call."""
+
+    def __init__(self, codec: LevelCodec, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], metric: str, norms: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, ties: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, n_jobs: int | None = None) -> None: ...
+
+    def __call__(self, queries: object, k: int) -> object:
+        """
+        (ids, scores, distances, counts), or None where queries need conversion or a message, or one has fewer than k hits.
+        """
+
 def pq_train(X: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], n_parts: int, n_codewords: int, n_iter: int = 25, seed: int = 0, max_rows: int = 0, n_jobs: int | None = None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))]:
     """Codebooks (n_parts, n_codewords, dim / n_parts) by Lloyd's iterations."""
 
@@ -403,7 +413,7 @@ def cooccurrence(tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), ord
 def row_matrix(n: int, dim: int, scale: float = 0.0, seed: int = 0) -> NDArray[numpy.float32]: ...
 
 class WordTrainer:
-    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], bag_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, bag_rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, texts: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')] | None = None, *, window: int, negative: int, tree: bool, cbow: bool, cbow_mean: bool, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int, text: int = 0, binary: bool = False, infer_words: int = 0) -> None: ...
+    def __init__(self, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], outputs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], bag_offsets: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, bag_rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, texts: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')] | None = None, *, window: int, negative: int, tree: bool, cbow: bool, cbow_mean: bool, deterministic: bool, sample: float, noise_exponent: float, alpha: float, min_alpha: float, epochs: int, seed: int, text: int = 0, binary: bool = False, infer_words: int = 0, infer_ridge: float = 0.0) -> None: ...
 
     def infer(self, begin: int, end: int, n_jobs: int | None = None) -> None: ...
 

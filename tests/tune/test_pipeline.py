@@ -105,6 +105,15 @@ def test_an_index_is_searched_by_any_recipe_that_it_was_built_by(
         index.searched_by("ivf:31")
 
 
+def test_a_graph_recipe_walks_however_few_the_rows(
+    rows: NDArray[np.float32], queries: NDArray[np.float32]
+) -> None:
+    made = Pipeline("float32 | graph:16", "l2").fit(rows[:600])
+    plan = made.inner_.search(queries, k=5, explain=True).plan
+    assert plan is not None
+    assert not any("exact" in way for way in plan)
+
+
 def test_bytes_are_those_of_all_parts(rows: NDArray[np.float32]) -> None:
     index = Pipeline("pca:8 | int8 | scan | rerank:float16", n_jobs=1).fit(rows)
     assert index.rows_ is not None
