@@ -310,10 +310,40 @@ def test_estimates_are_no_more_than_what_is_held(rows: Floats) -> None:
 
 def test_each_family_has_a_first_and_few_rows_have_no_lists(rows: Floats) -> None:
     found = candidates(problem_of(rows, None))
-    assert {recipe.kind for recipe in found} == {"scan"}
+    assert {recipe.kind for recipe in found} == {"scan", "graph"}
+    assert {recipe.kind for recipe in candidates(problem_of(rows[:900], None))} == {"scan"}
     assert len({family(recipe) for recipe in found}) < len(found)
     whole = np.random.default_rng(0).integers(0, 255, (500, 8))
     assert any(r.code == "uint8" for r in candidates(problem_of(whole, None)))
+
+
+def test_what_was_built_on_all_rows_in_the_race_is_not_built_again(
+    rows: Floats, queries: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    fit = Pipeline.fit
+
+    def counted(self: Pipeline, X: Any, *args: Any, **options: Any) -> Pipeline:
+        if len(X) == len(rows):
+            built.append(str(self.recipe))
+        return fit(self, X, *args, **options)
+
+    monkeypatch.setattr(Pipeline, "fit", counted)
+    vl.tune(rows, queries, recipes=FEW, n_jobs=1, quiet=True)
+    assert len(built) == len(set(built)) <= len(FEW) + 1
+
+
+def test_answers_without_a_miss_are_no_less_sure_than_those_with_one() -> None:
+    rows = gathered(400)
+    problem = read_problem(
+        rows, rows[:60], None, None, ids=None, query_ids=None, k=10, metric="cosine",
+        n_jobs=1, random_state=0,
+    )  # fmt: skip
+    answers = problem.whole().answers(problem.held)
+    perfect = np.ones(len(problem.held))
+    missed = np.concatenate([perfect[1:], [0.9]])
+    assert answers.summary(perfect)[1] >= answers.summary(missed)[1]
+    assert answers.summary(perfect)[1:] < (1.0, 1.1)
 
 
 def test_a_stopped_tuning_goes_on_where_it_was(
@@ -322,14 +352,15 @@ def test_a_stopped_tuning_goes_on_where_it_was(
     first = vl.tune(rows, queries, recipes=FEW, cache=tmp_path, n_jobs=1, quiet=True)
     (journal,) = tmp_path.glob("tune-*.jsonl")
     lines = journal.read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(FEW)
+    assert len(lines) > len(FEW)  # each in the race, the best again before other queries
     journal.write_text("\n".join(lines)[:-20], encoding="utf-8")  # as a stop leaves it
     built: list[str] = []
     fit = Pipeline.fit
 
-    def counted(self: Pipeline, *args: Any, **options: Any) -> Pipeline:
-        built.append(str(self.recipe))
-        return fit(self, *args, **options)
+    def counted(self: Pipeline, X: Any, *args: Any, **options: Any) -> Pipeline:
+        if len(X) == len(rows):
+            built.append(str(self.recipe))
+        return fit(self, X, *args, **options)
 
     monkeypatch.setattr(Pipeline, "fit", counted)
     again = vl.tune(rows, queries, recipes=FEW, cache=tmp_path, n_jobs=1, quiet=True)

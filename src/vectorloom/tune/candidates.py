@@ -20,8 +20,10 @@ _SAMPLE = 4096
 _KEPT = (0.98, 0.9)
 #: Fewer dimensions than this are not reduced, nor brought to codes of few bits.
 _FEWEST = 24
-#: Below so many rows indexes have neither lists nor links.
+#: Below so many rows an index has no lists; samples are no smaller.
 FEWEST_LISTED = 4608
+#: Below so many a scan is as quick as a walk.
+_FEWEST_WALKED = 1024
 #: Estimates are of the least that an index holds: this share is always taken.
 _SURELY = 0.8
 
@@ -123,9 +125,8 @@ def candidates(problem: Problem, recipes: object = None, bytes_count: bool = Tru
             learned = [text for text in _LEARNED if bytes_count or " | scan" in text]
             texts += [text.format(reduce=f"leanvec:{sizes[-1]}") for text in learned]
     found = _unique([Recipe.parse(text).built for text in texts])
-    if len(problem.base) < FEWEST_LISTED:  # lists and links would not be made
-        found = [recipe for recipe in found if recipe.kind == "scan"]
-    return found
+    least = {"scan": 0, "ivf": FEWEST_LISTED, "graph": _FEWEST_WALKED}
+    return [recipe for recipe in found if len(problem.base) >= least[recipe.kind]]
 
 
 def family(recipe: Recipe) -> tuple[object, ...]:

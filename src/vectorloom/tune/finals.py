@@ -14,7 +14,7 @@ from vectorloom.tune.journal import Journal
 from vectorloom.tune.measuring import Point, Trial
 from vectorloom.tune.pipeline import Pipeline
 from vectorloom.tune.problem import Problem, Sample
-from vectorloom.tune.race import NO_TIME, Clock, Prospect, rungs_of
+from vectorloom.tune.race import NO_TIME, Clock, Prospect
 from vectorloom.tune.recipe import Recipe
 
 #: Against these everything is compared.
@@ -40,6 +40,8 @@ class Finals:
     index : Pipeline or None
         That index, built.
     n_built : int
+    n_met : int
+        Of these, such as meet all goals.
     skipped : list of str
         Recipes that were not built, and why.
     """
@@ -47,6 +49,7 @@ class Finals:
     best: Point | None = None
     index: Pipeline | None = None
     n_built: int = 0
+    n_met: int = 0
     skipped: list[str] = field(default_factory=list)
 
 
@@ -95,8 +98,11 @@ def run_finals(
 def _next_of(
     left: list[Prospect], prospects: list[Prospect], goals: Goals, n: int, finals: Finals
 ) -> Prospect:
-    """Return which to build next: the best until one meets the goals, then other kinds."""
-    if finals.best is None or not any(p.rungs for p in left):
+    """Return which to build next: the best until one meets the goals, then other kinds.
+
+    That exact search meets them tells nothing of the others.
+    """
+    if finals.n_met == 0 or not any(p.rungs for p in left):
         return left[0]
     built = {family(p.recipe) for p in prospects if p.measured}
     other = [p for p in left if family(p.recipe) not in built and p.hopeful(goals, n)]
@@ -118,8 +124,6 @@ def _needless(
     prospect: Prospect, goals: Goals, n: int, clock: Clock, finals: Finals, n_finalists: int
 ) -> str:
     """Return why a prospect is not built on all rows; nothing where it is."""
-    if not rungs_of(n):
-        return "" if clock.allows(0.0) else NO_TIME
     if not prospect.rungs:
         return "its family, or another way to store its rows, was better"
     if not prospect.hopeful(goals, n):
@@ -127,7 +131,7 @@ def _needless(
     point = prospect.predicted(n)
     if not clock.allows(1.2 * point.build_s + 2.0):
         return f"{NO_TIME} for a build of about {point.build_s:.0f} s"
-    if finals.best is None:
+    if finals.n_met == 0 and (finals.best is None or point.cost(goals) < finals.best.cost(goals)):
         return (
             "" if finals.n_built < _MOST_TRIED else "others came nearer to the goals by the sample"
         )
@@ -154,7 +158,8 @@ def _enter(
     else:
         advance(f"{prospect.recipe} on all rows")
         try:
-            trial = Trial(prospect.recipe, sample, problem)
+            trial = prospect.trial or Trial(prospect.recipe, sample, problem)
+            prospect.trial = None
         except (ParameterError, CapacityError) as error:
             prospect.failed = str(error).split(". ")[0]
             return
@@ -163,9 +168,10 @@ def _enter(
         index = trial.pipeline
     # The first is what other queries chose; one beside it may pass by luck.
     chosen = prospect.measured[0]
-    if chosen.meets(goals) and (
-        finals.best is None or chosen.cost(goals) < finals.best.cost(goals)
-    ):
+    if not chosen.meets(goals):
+        return
+    finals.n_met += str(prospect.recipe) != BRUTE_FORCE
+    if finals.best is None or chosen.cost(goals) < finals.best.cost(goals):
         finals.best = chosen
         finals.index = None if index is None else index.searched_by(chosen.recipe)
 

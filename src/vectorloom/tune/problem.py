@@ -128,15 +128,26 @@ class Problem:
     n_queries_given: int
     n_jobs: int | None
     random_state: int
+    _drawn: dict[int, Sample] = field(default_factory=dict)
 
     def whole(self) -> Sample:
         """Return all rows."""
-        return Sample(self.base, None, self.k, self.metric, self.n_jobs)
+        return self.sample(len(self.base))
 
     def sample(self, size: int) -> Sample:
-        """Return `size` rows drawn at random, judged ones first; larger samples hold smaller."""
-        if size >= len(self.base):
-            return self.whole()
+        """Return `size` rows drawn at random, judged ones first; larger samples hold smaller.
+
+        The last one stays with the exact answers that were found among it.
+        """
+        size = min(size, len(self.base))
+        if size not in self._drawn:
+            self._drawn.clear()
+            self._drawn[size] = self._sample(size)
+        return self._drawn[size]
+
+    def _sample(self, size: int) -> Sample:
+        if size == len(self.base):
+            return Sample(self.base, None, self.k, self.metric, self.n_jobs)
         order = np.random.default_rng(self.random_state).permutation(len(self.base))
         judged = [a.judgments.rows() for a in (self.tuned, self.held) if a.judgments is not None]
         if judged:

@@ -182,7 +182,12 @@ class Answers:
     def summary(self, values: Doubles) -> tuple[float, float, float]:
         """Return what goals are about, with its 95 % interval: the mean, low, high."""
         if self.ndcg is None:
-            low, high = interval(values, int(self.counts.max(initial=1)))
+            k = int(self.counts.max(initial=1))
+            low, high = interval(values, k)
+            if k > 1 and (values == 1.0).all():
+                # Of no misses nothing is known about how they gather, and the interval takes the
+                # worst. One neighbour more that is missed cannot make the end better.
+                low = max(low, interval(np.append(values[1:], 1.0 - 1.0 / k), k)[0])
             return float(values.mean()), low, high
         whole = float(self.ndcg.mean())
         if whole <= 0:

@@ -90,6 +90,8 @@ class Prospect:
         What a call takes among no rows.
     fixed_bytes : int
         What may not grow with rows: turns of the space. A sample's bytes hold it too.
+    trial : Trial or None
+        Its index, where it was built on all rows already.
     """
 
     recipe: Recipe
@@ -99,6 +101,7 @@ class Prospect:
     failed: str = ""
     fixed_s: float = 0.0
     fixed_bytes: int = 0
+    trial: Trial | None = None
 
     def predicted(self, n: int) -> Point:
         """Return what is to be expected among `n` rows at the effort that reaches the goal."""
@@ -143,15 +146,13 @@ class Prospect:
 def rungs_of(n: int) -> list[int]:
     """Return the sizes of the samples for `n` rows.
 
-    None where rows are so few that all are scanned, all rows where half of them would be too few.
+    All rows where half of them would be too few.
 
     Examples
     --------
-    >>> rungs_of(4000), rungs_of(8000), rungs_of(20_000), rungs_of(1_000_000)
-    ([], [8000], [4608], [31250, 125000])
+    >>> rungs_of(8000), rungs_of(20_000), rungs_of(1_000_000)
+    ([8000], [4608], [31250, 125000])
     """
-    if n < FEWEST_LISTED:
-        return []
     first, second = (n // share for share in _SHARES)
     first = max(first, FEWEST_LISTED)
     if 2 * first > n:
@@ -188,7 +189,7 @@ def race(
         best first.
     """
     n, dim = problem.base.shape
-    fixed_s = _overhead(problem) if rungs_of(n) else 0.0
+    fixed_s = _overhead(problem)
     fixed_bytes = int(4 * _MATRICES * dim**2)
     prospects = [Prospect(r, fixed_s=fixed_s, fixed_bytes=fixed_bytes) for r in recipes]
     for prospect in prospects:
@@ -197,8 +198,6 @@ def race(
             prospect.failed = TOO_LARGE
     running = [p for p in prospects if not p.failed]
     sizes = rungs_of(n)
-    if not sizes:
-        return prospects
 
     def run(chosen: Sequence[Prospect], size: int) -> None:
         sample = problem.sample(size)
@@ -284,7 +283,7 @@ def race_left(
     n, dim = problem.base.shape
     left = [p for p in prospects if p.failed == TOO_LARGE]
     left.sort(key=lambda p: least_bytes(p.recipe, n, dim, problem.metric))
-    sample = problem.sample(rungs_of(n)[0] if rungs_of(n) else n)
+    sample = problem.sample(rungs_of(n)[0])
     for prospect in left[:_MOST_LEFT]:
         prospect.failed = ""
         _run(prospect, sample, problem, goals, journal)
@@ -316,6 +315,7 @@ def _run(
     step = trial.least_step(asked, goals, len(problem.held))
     at = len(trial.steps) - 1 if step is None else step
     point = trial.point(at, asked, goals.batch, _CALLS)
+    prospect.trial = trial if len(sample) == len(problem.base) else None
     prospect.rungs.append(point)
     prospect.reached.append(step is not None)
     journal.put(key, {"point": point.to_dict(), "reached": step is not None})

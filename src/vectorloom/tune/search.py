@@ -19,7 +19,7 @@ from vectorloom.tune.journal import open_journal
 from vectorloom.tune.pipeline_parts import METRICS
 from vectorloom.tune.plan import Plan, points_of
 from vectorloom.tune.problem import GIVEN, Problem, read_problem
-from vectorloom.tune.race import NO_TIME, Clock, Prospect, race, race_left, rungs_of
+from vectorloom.tune.race import NO_TIME, Clock, Prospect, race, race_left
 from vectorloom.tune.recipe import Recipe
 from vectorloom.tune.suspects import suspicions
 from vectorloom.tune.words import reasons, refusal, relaxations, relaxed_together
@@ -127,8 +127,9 @@ def tune(
        of the 95 % interval must reach the goal (Wilson's for recall, the paired bootstrap's for
        nDCG), and the upper end of that of p95. Exact search is always among them.
 
-    Cost: about 25 recipes on n / 32 rows, 4 on n / 8, `n_finalists` on n. Below 4,608 rows only
-    scans are tried, all of them whole.
+    Cost: about 25 recipes on n / 32 rows, 4 on n / 8, `n_finalists` on n. A sample has 4,608 rows
+    at least; with fewer than twice as many all race, and what was built then is not built again.
+    Below 4,608 rows lists are not tried, below 1,024 no graphs.
 
     References
     ----------
@@ -179,7 +180,7 @@ def tune(
     tried = candidates(problem, recipes, bytes_count)
     _refuse_memory(tried, problem, goals)
     journal = open_journal(cache, problem, goals)
-    steps = len(tried) * (1 + bool(rungs_of(len(problem.base))))
+    steps = 2 * len(tried)
     with progress("tuning", total=steps, unit="recipes", quiet=quiet) as bar:
 
         def advance(name: str) -> None:
