@@ -2,14 +2,14 @@
 """Tables of late interaction and hybrid retrieval.
 
 ``python -m benchmarks.multivector WHAT SET... [--queries N] [--rounds N] [--plaid PYTHON]`` with
-WHAT one of exact, muvera, smaller, learned, layers, disk and hybrid measures collections below
-``$VECTORLOOM_TOKENS`` (``make_tokens``) and ``$VECTORLOOM_DATA`` on one thread (set
-OMP_NUM_THREADS=1). Each set's result replaces that of an earlier run in
-``results/multivector-WHAT.json`` (``--out`` names another folder), and the table beside it is
-written anew. Times are CPU time of one thread, the least of some rounds in turns, but for disk,
-which has those of the clock. ``--plaid`` names the Python of an environment with pylate, which
-muvera then runs on the same vectors, or the JSON that ``plaid_worker.py`` wrote for the set before.
-``--vectors`` has learned measure these numbers of vectors a document alone.
+WHAT one of exact, muvera, smaller, learned, views, layers, disk and hybrid measures collections
+below ``$VECTORLOOM_TOKENS`` (``make_tokens``) and ``$VECTORLOOM_DATA`` on one thread (set
+OMP_NUM_THREADS=1). Each set's result replaces that of an earlier run in ``results/multivector-
+WHAT.json`` (``--out`` names another folder), and the table beside it is written anew. Times are CPU
+time of one thread, the least of some rounds in turns, but for disk, which has those of the clock.
+``--plaid`` names the Python of an environment with pylate, which muvera then runs on the same
+vectors, or the JSON that ``plaid_worker.py`` wrote for the set before. ``--vectors`` has learned
+measure these numbers of vectors a document alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from benchmarks.multivector import disk, exact, hybrid, layers, learned, muvera, smaller
+from benchmarks.multivector import disk, exact, hybrid, layers, learned, muvera, smaller, views
 from benchmarks.multivector.tokens import load
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -34,6 +34,7 @@ TITLES = {
     "muvera": "MUVERA candidates and exact scores",
     "smaller": "Fewer and smaller token vectors",
     "learned": "Few vectors a document, learned from judged queries",
+    "views": "Views of a document, queries of one vector",
     "layers": "Layers of a model as vectors of a document",
     "disk": "Two stages, vectors on disk",
     "hybrid": "Words, one vector, many vectors, and fusions",
@@ -62,6 +63,8 @@ def main() -> None:
             result = disk.measure(collection)
         elif chosen.what == "smaller":
             result = smaller.measure(collection)
+        elif chosen.what == "views":
+            result = views.measure(collection)
         elif chosen.what == "layers":
             result = layers.measure(collection)
         elif chosen.what == "learned":
@@ -114,7 +117,9 @@ def tables(what: str, sets: dict[str, Any]) -> list[str]:
         return disk_table(sets)
     if what == "layers":
         return layers_table(sets)
-    one = {"muvera": muvera_tables, "learned": learned_tables}.get(what, smaller_tables)
+    one = {"muvera": muvera_tables, "learned": learned_tables, "views": views_tables}.get(
+        what, smaller_tables
+    )
     return [line for name in sorted(sets) for line in one(sets[name])]
 
 
@@ -206,6 +211,16 @@ def smaller_tables(result: dict[str, Any]) -> list[str]:
     ]
     head = ["way", "vectors", "bytes a vector", "smaller", "nDCG@10", "change"]
     return [f"## {result['set']}, {result['queries']} queries", "", *rows_of(head, body), ""]
+
+
+def views_tables(result: dict[str, Any]) -> list[str]:
+    """nDCG@10 and collapse of each way and number of views."""
+    body = [
+        [r["way"], r["views"], f"{r['ndcg']:.4f}", f"{r['collapse']:.3f}"] for r in result["rows"]
+    ]
+    said = f"{result['queries']} queries, taught by {result['taught_by']}"
+    head = ["way", "views", "nDCG@10", "collapse"]
+    return [f"## {result['set']}: {said}", "", *rows_of(head, body), ""]
 
 
 def layers_table(sets: dict[str, Any]) -> list[str]:
