@@ -44,8 +44,6 @@ _MATRICES = 2.5
 
 NO_TIME = "no time left"
 TOO_LARGE = "more bytes than the goal, by estimate"
-#: Too large ones that are measured all the same where no recipe reaches the goals.
-_MOST_LEFT = 8
 
 
 class Clock:
@@ -276,20 +274,26 @@ def _worth_a_look(
 def race_left(
     prospects: Sequence[Prospect], problem: Problem, goals: Goals, journal: Journal
 ) -> None:
-    """Measure some that were left out for their bytes, smallest first, until one is good enough.
+    """Measure some that were left out for their bytes, to find a small one that is good enough.
 
-    This is what tells by how much a memory goal must be relaxed.
+    This is what tells by how much a memory goal must be relaxed. More bytes are taken to be better,
+    so that a bisection will do.
     """
     n, dim = problem.base.shape
     left = [p for p in prospects if p.failed == TOO_LARGE]
     left.sort(key=lambda p: least_bytes(p.recipe, n, dim, problem.metric))
     sample = problem.sample(rungs_of(n)[0])
-    for prospect in left[:_MOST_LEFT]:
+    low, high = 0, len(left) - 1
+    while low <= high:
+        middle = (low + high) // 2
+        prospect = left[middle]
         prospect.failed = ""
         _run(prospect, sample, problem, goals, journal)
-        quick = goals.p95 is None or prospect.predicted(n).p95_high <= goals.p95
-        if quick and prospect.reached[-1:] == [True]:
-            break
+        # Time is no matter here: it may have to be relaxed as well.
+        if prospect.reached[-1:] == [True]:
+            high = middle - 1
+        else:
+            low = middle + 1
 
 
 def best_first(prospects: Sequence[Prospect], goals: Goals, n: int) -> list[Prospect]:
