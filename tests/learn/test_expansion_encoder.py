@@ -87,6 +87,17 @@ def test_without_expansions_scores_are_those_of_bm25() -> None:
     assert model.n_learned_ == 0
 
 
+def test_without_expansions_only_the_gains_of_own_words_are_learned() -> None:
+    plain = ExpansionEncoder(n_expansions=0, epochs=0).fit(corpus())
+    model = ExpansionEncoder(n_expansions=0, epochs=2, batch_size=16).fit(corpus())
+    assert len(model.losses_) == 2
+    assert (model.vectors_.indices == plain.vectors_.indices).all()
+    gains = model.vectors_.data / plain.vectors_.data
+    of_terms = np.exp(model._head.gains)[model.vectors_.indices]
+    np.testing.assert_allclose(gains, of_terms, rtol=1e-4)
+    assert gains.std() > 0.01
+
+
 def test_so_many_terms_are_weighed_as_were_asked_for() -> None:
     for wanted in (10, 16, 20):
         model = ExpansionEncoder(4, n_expansions=wanted, epochs=0).fit(corpus(120))
