@@ -148,10 +148,10 @@ def exact_table(sets: dict[str, Any]) -> list[str]:
 
 def disk_table(sets: dict[str, Any]) -> list[str]:
     """Milliseconds of the clock from memory and from disk."""
-    ways = list(next(iter(sets.values()))["ms_a_query"])
+    ways = list(dict.fromkeys(way for r in sets.values() for way in r["ms_a_query"]))
     body = [
         [name, r["queries"], r["candidates"], r["mib_first_stage"], r["mib"]]
-        + [r["ms_a_query"][way] for way in ways]
+        + [r["ms_a_query"].get(way, "") for way in ways]
         for name, r in sorted(sets.items())
     ]
     head = ["set", "queries", "candidates", "MiB of the first stage", "MiB in all"]
