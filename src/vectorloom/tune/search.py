@@ -266,10 +266,16 @@ def _plan(
 def _notes(problem: Problem, finals: Finals, prospects: list[Prospect]) -> list[str]:
     notes = []
     sizes = sorted({point.n for p in prospects for point in p.rungs})
-    if sizes:
+    n = len(problem.base)
+    if sizes == [n]:
+        notes.append(
+            f"{len(prospects)} recipes raced on all {n:,} rows; {finals.n_built} went on to the "
+            "queries that judge."
+        )
+    elif sizes:
         notes.append(
             f"{len(prospects)} recipes raced on samples of {' and '.join(f'{s:,}' for s in sizes)} "
-            f"rows; {finals.n_built} were built on all {len(problem.base):,}."
+            f"rows; {finals.n_built} were built on all {n:,}."
         )
     if problem.tuned.filters is not None:
         notes.append(
