@@ -140,7 +140,7 @@ METHODS: dict[str, tuple[Callable[..., Trained], dict[str, Any]]] = {
     "FastText, seeded": (ours, {"kind": "FastText", "random_state": 1}),
     "PMISVD": (ours, {"kind": "PMISVD"}),
     "Swivel": (ours, {"kind": "Swivel"}),
-    "GloVe": (ours, {"kind": "GloVe"}),
+    "GloVe": (ours, {"kind": "GloVe", "x_max": 10, "epochs": 10}),
     "BitCipher, 300 dimensions": (ours, {"kind": "BitCipher", "vector_size": 300}),
     "PMISVD, 300 dimensions": (ours, {"kind": "PMISVD", "vector_size": 300}),
 }
