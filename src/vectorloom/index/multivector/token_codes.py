@@ -182,7 +182,7 @@ class TokenCodes(Estimator):
         return out
 
     def _each(self, values: NDArray[np.float32], codes: Any) -> NDArray[np.float32]:
-        codec = self._coded.compressor
+        codec: Any = self._coded.compressor
         if not self.hamming:
             scores: NDArray[np.float32] = codec.scores(values, codes, "ip")
             return scores
