@@ -49,10 +49,11 @@ class Piece:
     def broken(self, place: int) -> FormatError:
         """Build the error for what is not text at this byte."""
         raw = self.text if isinstance(self.text, bytes) else self.text.encode()
-        what = "a NUL byte: a binary file?" if raw[place] == 0 else f"byte 0x{raw[place]:02x}"
+        what = "a NUL byte, as in binary files" if raw[place] == 0 else f"byte 0x{raw[place]:02x}"
         return FormatError(
             f"{self.origin}: byte {self.offset + place}: expected UTF-8 text; found {what}. "
-            "Convert it to UTF-8, leave the file out, or pass Corpus(…, errors='skip')."
+            "Convert it to UTF-8, leave the file out, or pass over such bytes: Corpus(…, "
+            "errors='skip'), --skip-broken."
         )
 
     def check(self, errors: str) -> None:

@@ -136,6 +136,8 @@ def test_bad_input_is_named():
     ):
         with pytest.raises(ParameterError, match=message):
             DocNADE(**given).fit(texts)
+    with pytest.raises(ParameterError, match="one word only, 'word'"):
+        DocNADE(1).fit(["word word"] * 9)
     with pytest.raises(NotFittedError):
         DocNADE().transform(texts)
     assert DocNADE(1, epochs=1).fit([*texts, "the of"]).labels_.tolist() == [0] * 20 + [-1]

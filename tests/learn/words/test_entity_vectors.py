@@ -130,6 +130,8 @@ def test_bad_input_is_named():
         EntityVectors().fit(["a [[B]]", 3])
     with pytest.raises(ParameterError, match="fewer than two"):
         EntityVectors().fit(["a [[B]]"])
+    with pytest.raises(ParameterError, match="no context"):
+        EntityVectors(min_count=1).fit(["a", "b"] * 9)
     with pytest.raises(ParameterError, match=r"pass \[text\]"):
         EntityVectors().fit(b"a")
     with pytest.raises(ParameterError, match="min_entity_count"):

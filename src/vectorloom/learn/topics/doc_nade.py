@@ -162,6 +162,11 @@ class DocNADE(TopicModel):
         found = as_texts(texts)
         names = as_ids(ids, len(found))
         counts, words = count_words(found, self.stop_words, self.min_df)
+        if len(words) < 2:
+            raise ParameterError(
+                f"the vocabulary holds one word only, {words[0]!r}; nothing can be learned from it. "
+                "Lower min_df, or bring more texts."
+            )
         known = np.asarray(counts.sum(axis=1)).ravel() > 0
         if known.sum() < self.n_topics:
             raise ParameterError(

@@ -25,7 +25,7 @@ from vectorloom.estimator import check_count
 from vectorloom.io.container import Container
 from vectorloom.io.strings import pack_strings, unpack_strings
 from vectorloom.learn.corpus import Corpus, EncodedCorpus
-from vectorloom.learn.words.learner import WordLearner, check_learner
+from vectorloom.learn.words.learner import WordLearner, check_learner, check_neighbours
 from vectorloom.learn.words.linked_text import LinkedLine, entity_name, linked_lines, pages_of
 from vectorloom.learn.words.queries import UnknownWordError
 from vectorloom.learn.words.windows import (
@@ -182,6 +182,7 @@ class EntityVectors(WordLearner):
         encoded = reader.encode(
             self.min_count, self.min_entity_count, self.window, bool(self.link_graph), seed
         )
+        check_neighbours(encoded)
         n, dim = len(encoded.words), self.vector_size
         rows = Rows(
             _core.row_matrix(n, dim, 0.5 / dim, seed=seed % (1 << 63)), _core.row_matrix(n, dim)
