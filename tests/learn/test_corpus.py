@@ -158,7 +158,7 @@ def test_what_is_not_text_is_refused_with_its_place(tmp_path):
         list(Corpus(path))
     assert Corpus(path, errors="skip").encode(min_count=1).n_tokens == 4
     path.write_bytes(b"\x7fELF\0\0\0")
-    with pytest.raises(FormatError, match="NUL byte, as in binary files.*skip-broken"):
+    with pytest.raises(FormatError, match=r"NUL byte, as in binary files.*skip-broken"):
         Corpus(path).encode(min_count=1)
 
 

@@ -197,7 +197,7 @@ class Corpus:
         max_words : int, optional
             Keep the most frequent only.
         limit : int, default=10_000_000
-            Different words that are ever held at once, about 60 bytes each: when there are more,
+            Different words that are ever held at once, about 75 bytes each: when there are more,
             the rarest of them go, see `EncodedCorpus.n_lost`.
         quiet : bool, optional
             As in `vectorloom.progress.progress`.

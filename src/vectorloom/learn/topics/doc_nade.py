@@ -164,8 +164,8 @@ class DocNADE(TopicModel):
         counts, words = count_words(found, self.stop_words, self.min_df)
         if len(words) < 2:
             raise ParameterError(
-                f"the vocabulary holds one word only, {words[0]!r}; nothing can be learned from it. "
-                "Lower min_df, or bring more texts."
+                f"the vocabulary holds one word only, {words[0]!r}; nothing can be learned from "
+                "it. Lower min_df, or bring more texts."
             )
         known = np.asarray(counts.sum(axis=1)).ravel() > 0
         if known.sum() < self.n_topics:

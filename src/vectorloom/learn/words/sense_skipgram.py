@@ -12,7 +12,6 @@ is foretold. All of it is differentiable, so senses and the rule are learned tog
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,13 @@ from vectorloom.io.container import Container
 from vectorloom.learn.corpus import Corpus, EncodedCorpus
 from vectorloom.learn.words.learner import WordLearner, check_learner
 from vectorloom.learn.words.queries import UnknownWordError
+from vectorloom.learn.words.sense_contexts import (
+    Windows,
+    batches,
+    cluster_contexts,
+    first_contexts,
+    thinned,
+)
 from vectorloom.learn.words.windows import seed_of
 from vectorloom.learn.words.word2vec import Word2Vec
 from vectorloom.progress import progress
@@ -37,11 +43,14 @@ _LEAST_BATCH = 32
 # Gradients of a row that are added up in a step; more of them, from the same rows, would overshoot
 # and are scaled to so many.
 _MOST_SUMMED = 8
-# At the start: the lengths of contexts and selectors, and how far senses lie from their word, as a
-# share of its length.
-_CONTEXT_LENGTH = 3.0
-_SELECTOR_LENGTH = 1.0
+# At the start: the length of selectors, where windows have length 1; and how far senses lie from
+# their word, as a share of its length.
+_SELECTOR_LENGTH = 8.0
 _SENSE_NOISE = 0.1
+# Rate of contexts and selectors, as a share of the others': they begin where they do well.
+_RULE_RATE = 0.1
+# Contexts are told apart by the vectors of one sense a word, which is quickly learned.
+_LEAST_EPOCHS = 10
 _NOISE_EXPONENT = 0.75
 
 
@@ -104,7 +113,9 @@ class SenseSkipGram(WordLearner):
     -----
     Trained in NumPy on one thread, minibatches of 512 windows: some 40,000 words a second. Memory:
     16 bytes a word, sense and dimension. It begins with `Word2Vec`'s vectors, each sense a little
-    beside its word: from random rows the senses of a word stay alike for many epochs. Senses are
+    beside its word, and with selectors that are the clusters of the word's contexts (spherical
+    k-means, at most 4,096 places a word): from random rows the senses of a word stay alike for many
+    epochs. Senses are
     the corpus's: topics it speaks of a word under, more often than a dictionary's senses. The
     authors anneal the temperature and add a cost on the entropy of z; here it is constant, and
     pruning by shares does the rest.
@@ -175,7 +186,11 @@ class SenseSkipGram(WordLearner):
         rng = np.random.default_rng(seed_of(self.random_state))
         words = self._one_sense(encoded)
         assert words.context_vectors_ is not None
-        rows = SenseRows.begin(words.vectors_, words.context_vectors_, self.n_senses, rng)
+        contexts = first_contexts(words.vectors_, encoded.counts)
+        selectors = _SELECTOR_LENGTH * cluster_contexts(
+            encoded, contexts, self.n_senses, self.window, rng
+        )
+        rows = SenseRows.begin(words.vectors_, words.context_vectors_, contexts, selectors, rng)
         noise = np.cumsum(encoded.counts.astype(np.float64) ** _NOISE_EXPONENT)
         noise /= noise[-1]
         batch = int(np.clip(len(encoded.words), _LEAST_BATCH, _BATCH))
@@ -183,10 +198,10 @@ class SenseSkipGram(WordLearner):
         total = len(encoded.tokens) * self.epochs
         with progress("learning senses", total=total, unit="words") as bar:
             for epoch in range(self.epochs):
-                text = _thinned(encoded, self.sample, rng)
+                text = thinned(encoded, self.sample, rng)
                 share = np.zeros((len(encoded.words), self.n_senses))
                 sums = np.zeros(2)
-                for done, n, windows in _batches(text, self.window, batch, rng):
+                for done, n, windows in batches(text, self.window, batch, rng):
                     rate = self.alpha * (1 - (epoch + done) / self.epochs)
                     false = np.searchsorted(noise, rng.random((n, 2 * self.negative)))
                     gumbel = rng.gumbel(size=(n, self.n_senses)).astype(np.float32)
@@ -218,7 +233,7 @@ class SenseSkipGram(WordLearner):
             negative=self.negative,
             min_count=1,
             sample=self.sample,
-            epochs=self.epochs,
+            epochs=max(self.epochs, _LEAST_EPOCHS),
             random_state=self.random_state,
         ).fit(encoded)
 
@@ -333,14 +348,6 @@ class SenseSkipGram(WordLearner):
 
 
 @dataclass
-class Windows:
-    """Places of a text: the word, and the others of its window; -1 fills up."""
-
-    centre: NDArray[np.int32]
-    context: NDArray[np.int32]
-
-
-@dataclass
 class Step:
     """What one step is computed from."""
 
@@ -366,34 +373,26 @@ class SenseRows:
     outputs: Matrix
 
     @classmethod
-    def begin(cls, words: Matrix, outputs: Matrix, k: int, rng: np.random.Generator) -> SenseRows:
-        """Return k senses of each word near its one vector, and selectors of random directions.
+    def begin(
+        cls,
+        words: Matrix,
+        outputs: Matrix,
+        contexts: Matrix,
+        selectors: Matrix,
+        rng: np.random.Generator,
+    ) -> SenseRows:
+        """Return senses of each word near its one vector.
 
         Parameters
         ----------
-        words, outputs : ndarray of shape (n_words, dim), float32
-            The x and y of `Word2Vec`.
-        k : int
+        words, outputs, contexts : ndarray of shape (n_words, dim), float32
+        selectors : ndarray of shape (n_words, n_senses, dim), float32
         rng : numpy.random.Generator
         """
-        n, dim = words.shape
-
-        def noise(length: float) -> Matrix:
-            return rng.standard_normal((n, k, dim), dtype=np.float32) * np.float32(
-                length / np.sqrt(dim)
-            )
-
-        # What all words have in common tells no sense from another.
-        contexts = words - words.mean(axis=0)
-        lengths = np.linalg.norm(contexts, axis=1, keepdims=True)
-        contexts *= _CONTEXT_LENGTH / np.maximum(lengths, np.finfo(np.float32).tiny)
-        scale = float(np.linalg.norm(words, axis=1).mean())
-        return cls(
-            words[:, None] + noise(_SENSE_NOISE * scale),
-            noise(_SELECTOR_LENGTH),
-            contexts,
-            outputs.copy(),
-        )
+        noise = rng.standard_normal(selectors.shape, dtype=np.float32)
+        noise *= np.float32(_SENSE_NOISE * np.linalg.norm(words, axis=1).mean())
+        noise /= np.float32(np.sqrt(words.shape[1]))
+        return cls(words[:, None] + noise, selectors.copy(), contexts.copy(), outputs.copy())
 
     def gradients(self, step: Step) -> tuple[float, int, Matrix, dict[str, Any]]:
         """Return the loss, its pairs, q of each window, and (rows, gradients) of each array.
@@ -439,7 +438,8 @@ class SenseRows:
         """Take one step down; returns the loss, its pairs and q of each window."""
         loss, pairs, chosen, found = self.gradients(step)
         for name, (rows, weights, values) in found.items():
-            _descend(getattr(self, name), rows, weights, values, rate)
+            slow = _RULE_RATE if name in ("contexts", "selectors") else 1
+            _descend(getattr(self, name), rows, weights, values, np.float32(slow * rate))
         return loss, pairs, chosen
 
 
@@ -461,47 +461,6 @@ def _softmax(scores: Matrix) -> Matrix:
     found: Matrix = np.exp(scores - scores.max(axis=1, keepdims=True))
     found /= found.sum(axis=1, keepdims=True)
     return found
-
-
-@dataclass
-class _Text:
-    tokens: NDArray[np.int32]
-    sentence: NDArray[Any]
-    n: int
-
-
-def _thinned(corpus: EncodedCorpus, sample: float, rng: np.random.Generator) -> _Text:
-    """Pass over places of frequent words at random, as `Word2Vec` does."""
-    tokens = np.asarray(corpus.tokens)
-    sentence = np.cumsum(tokens < 0)
-    keep: NDArray[np.bool_] = np.greater_equal(tokens, 0)
-    if sample > 0:
-        ratio = sample * corpus.counts.sum() / corpus.counts
-        chance = np.append(np.minimum(np.sqrt(ratio) + ratio, 1), 0)
-        keep &= rng.random(len(tokens)) < chance[tokens]
-    kept = tokens[keep]
-    return _Text(kept, sentence[keep], len(kept))
-
-
-def _batches(
-    text: _Text, window: int, size: int, rng: np.random.Generator
-) -> Iterator[tuple[float, int, Windows]]:
-    """Yield (share done, number, windows) in a random order, without windows of no words."""
-    order = rng.permutation(text.n)
-    offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
-    for start in range(0, text.n, size):
-        places = order[start : start + size]
-        reach = rng.integers(1, window + 1, size=len(places))
-        at = places[:, None] + offsets
-        inside = (at >= 0) & (at < text.n) & (np.abs(offsets) <= reach[:, None])
-        at = np.where(inside, at, 0)
-        inside &= text.sentence[at] == text.sentence[places][:, None]
-        full = inside.any(axis=1)
-        if not full.any():
-            continue
-        context = np.where(inside, text.tokens[at], -1)[full]
-        windows = Windows(text.tokens[places[full]], context.astype(np.int32))
-        yield start / text.n, int(full.sum()), windows
 
 
 def load_container(container: Container) -> WordLearner:
