@@ -15,7 +15,6 @@ which in expectation is L (the training of DeepDocNADE). So a step costs one sof
 
 from __future__ import annotations
 
-import os
 import zlib
 from typing import Any
 
@@ -263,15 +262,6 @@ class DocNADE(TopicModel):
         """Return the shares of each text of the fit, `shares_`."""
         self._check_fitted("topic_vectors_")
         return self.shares_
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file; `vectorloom.open` reads it.
-
-        Parameters
-        ----------
-        path : path-like
-        """
-        self._save(path)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         names = ("labels", "shares", "inputs", "outputs", "hidden_bias", "word_bias", "means")

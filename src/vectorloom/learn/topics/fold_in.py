@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorloom.learn.words.false_words import false_words
+
 Matrix = NDArray[np.float32]
 
 _STEPS_AN_EPOCH = 5
@@ -66,8 +68,7 @@ def fold_in(words: NDArray[np.int64], first: Matrix, fixed: Fixed) -> Matrix:
     """
     centre, other, weights = _pairs(words, fixed.window)
     rng = np.random.default_rng([fixed.seed, zlib.crc32(np.ascontiguousarray(words))])
-    draws = rng.random((len(centre), fixed.negative))
-    false = np.minimum(np.searchsorted(fixed.noise, draws), len(fixed.noise) - 1)
+    false = false_words(fixed.noise, (len(centre), fixed.negative), rng)
     targets = np.concatenate([other[:, None], false], axis=1)
     # Scores of words and of topics do not change: x . y and t . y.
     outputs = fixed.outputs[targets]

@@ -12,7 +12,6 @@ the words, what some texts share becomes a topic. alpha below 1 makes mixtures s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ from vectorloom.learn.topics.fold_in import Fixed, fold_in
 from vectorloom.learn.topics.merging import merge_tree
 from vectorloom.learn.topics.model import TopicModel
 from vectorloom.learn.topics.topic_words import count_words
+from vectorloom.learn.words.false_words import false_words, noise_of
 from vectorloom.learn.words.word2vec import Word2Vec
 from vectorloom.progress import progress
 from vectorloom.select import KMeans
@@ -39,7 +39,6 @@ from vectorloom.vectors import as_ids
 Matrix = NDArray[np.float32]
 
 _BATCH = 4096
-_NOISE_EXPONENT = 0.75
 # How surely a text begins in the cluster of its mean vector.
 _FIRST_LOGIT = 2.0
 
@@ -275,12 +274,11 @@ class Lda2Vec(TopicModel):
         return shares
 
     def _fixed(self) -> Fixed:
-        noise = np.cumsum(self.counts_.astype(np.float64) ** _NOISE_EXPONENT)
         return Fixed(
             self.input_vectors_,
             self.output_vectors_,
             self.topic_vectors_,
-            noise / noise[-1],
+            noise_of(self.counts_),
             self.window,
             self.negative,
             self.epochs,
@@ -305,15 +303,6 @@ class Lda2Vec(TopicModel):
         scores = self.shares_[:, self._topic(topic)]
         best = np.argsort(-scores, kind="stable")[: check_count("n", n)]
         return list(zip(self.ids_[best].tolist(), scores[best].tolist(), strict=True))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file; `vectorloom.open` reads it.
-
-        Parameters
-        ----------
-        path : path-like
-        """
-        self._save(path)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         return {
@@ -424,8 +413,7 @@ class Mixture:
     def pairs(self, settings: Lda2Vec, rng: np.random.Generator) -> Iterator[Pairs]:
         """Yield the pairs of all windows once, in a random order of places and distances."""
         tokens, text_of = self.corpus.tokens, self.text_of
-        noise = np.cumsum(self.corpus.counts.astype(np.float64) ** _NOISE_EXPONENT)
-        noise /= noise[-1]
+        noise = noise_of(self.corpus.counts)
         places = np.flatnonzero(text_of >= 0)
         reach = rng.integers(1, settings.window + 1, size=len(places))
         found = []
@@ -440,10 +428,8 @@ class Mixture:
         pairs = pairs[rng.permutation(len(pairs))]
         for start in range(0, len(pairs), _BATCH):
             word, other = pairs[start : start + _BATCH].T
-            false = np.searchsorted(noise, rng.random((len(word), settings.negative)))
-            yield Pairs(
-                text_of[word], tokens[word], tokens[other], np.minimum(false, len(noise) - 1)
-            )
+            false = false_words(noise, (len(word), settings.negative), rng)
+            yield Pairs(text_of[word], tokens[word], tokens[other], false)
 
     def gradients(self, pairs: Pairs) -> tuple[float, dict[str, tuple[Any, Matrix]]]:
         """Return the loss, and of each array that is learned the rows named and their gradients."""

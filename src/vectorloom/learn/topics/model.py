@@ -195,7 +195,13 @@ class TopicModel(Estimator):
     def _take(self, container: Container, n_texts: int) -> None:
         """Set what `_arrays` stored."""
 
-    def _save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file; `vectorloom.open` reads it.
+
+        Parameters
+        ----------
+        path : path-like
+        """
         self._check_fitted("topic_vectors_")
         arrays: dict[str, NDArray[Any]] = {
             "topic_vectors": self.topic_vectors_,

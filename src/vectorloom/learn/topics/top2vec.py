@@ -370,7 +370,7 @@ class Top2Vec(TopicModel):
         ParameterError
             The learner of the vectors cannot be saved; fit with ``vectors=`` then.
         """
-        self._save(path)
+        super().save(path)
 
 
 def shares(scores: NDArray[np.float32], sharpness: float) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count
 from vectorloom.io.container import Container
 from vectorloom.learn.corpus import Corpus, EncodedCorpus
+from vectorloom.learn.words.false_words import false_words, noise_of
 from vectorloom.learn.words.learner import WordLearner, check_learner
 from vectorloom.learn.words.queries import UnknownWordError
 from vectorloom.learn.words.sense_contexts import (
@@ -51,7 +52,6 @@ _SENSE_NOISE = 0.1
 _RULE_RATE = 0.1
 # Contexts are told apart by the vectors of one sense a word, which is quickly learned.
 _LEAST_EPOCHS = 10
-_NOISE_EXPONENT = 0.75
 
 
 class SenseSkipGram(WordLearner):
@@ -191,8 +191,7 @@ class SenseSkipGram(WordLearner):
             encoded, contexts, self.n_senses, self.window, rng
         )
         rows = SenseRows.begin(words.vectors_, words.context_vectors_, contexts, selectors, rng)
-        noise = np.cumsum(encoded.counts.astype(np.float64) ** _NOISE_EXPONENT)
-        noise /= noise[-1]
+        noise = noise_of(encoded.counts)
         batch = int(np.clip(len(encoded.words), _LEAST_BATCH, _BATCH))
         self.losses_ = []
         total = len(encoded.tokens) * self.epochs
@@ -203,9 +202,9 @@ class SenseSkipGram(WordLearner):
                 sums = np.zeros(2)
                 for done, n, windows in batches(text, self.window, batch, rng):
                     rate = self.alpha * (1 - (epoch + done) / self.epochs)
-                    false = np.searchsorted(noise, rng.random((n, 2 * self.negative)))
+                    false = false_words(noise, (n, 2 * self.negative), rng)
                     gumbel = rng.gumbel(size=(n, self.n_senses)).astype(np.float32)
-                    step = Step(windows, np.minimum(false, len(noise) - 1), gumbel, self)
+                    step = Step(windows, false, gumbel, self)
                     loss, pairs, chosen = rows.move(step, np.float32(rate))
                     sums += loss, pairs
                     np.add.at(share, windows.centre, chosen)
