@@ -14,6 +14,7 @@ that cannot reach a goal, or that cost most, are dropped. [1]_
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,8 +32,8 @@ from vectorloom.tune.recipe import Recipe
 
 _SHARES = (32, 8)
 _FEWEST_TIMES = 4
-#: Recipes on the second rung, and how far behind the best a family may be.
-_KEPT = 4
+#: Recipes on the second rung, of one family, and how far behind the best a family may be.
+_KEPT, _KEPT_KIN = 4, 2
 _SLACK_FAMILY = 2.0
 #: Queries of a rung, and calls timed.
 _QUERIES, _CALLS = 200, 100
@@ -214,10 +215,22 @@ def race(
     heads = [_head_of(family(p.recipe), running, goals, n) for p in firsts]
     run([p for p in near if not p.rungs and any(_shape_alone(p, q) for q in heads)], sizes[0])
     for size in sizes[1:]:
-        running = best_first([p for p in running if p.hopeful(goals, n)], goals, n)[:_KEPT]
+        running = best_first([p for p in running if p.hopeful(goals, n)], goals, n)
+        running = _few_of_a_kind(running)[:_KEPT]
         run(running, size)
     running = best_first([p for p in running if p.hopeful(goals, n)], goals, n)
     return running + [p for p in prospects if p not in running]
+
+
+def _few_of_a_kind(prospects: Sequence[Prospect]) -> list[Prospect]:
+    """Return the first of each family: its relatives differ less than their builds cost."""
+    counts: Counter[tuple[object, ...]] = Counter()
+    kept = []
+    for prospect in prospects:
+        counts[family(prospect.recipe)] += 1
+        if counts[family(prospect.recipe)] <= _KEPT_KIN:
+            kept.append(prospect)
+    return kept
 
 
 def _overhead(problem: Problem) -> float:
