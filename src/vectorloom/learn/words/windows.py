@@ -172,7 +172,7 @@ class WindowTraining:
         take : callable
             Gives the model the rows, which it may use up.
         settle : callable or None
-            Changes the rows in place when the training has ended.
+            Changes the rows in place when the training has ended, and before a metric is asked.
         """
 
         def finish(rows: Rows) -> None:
@@ -191,7 +191,10 @@ class WindowTraining:
                 loss, pairs = judge.evaluate(check_jobs(self.n_jobs))
                 return float(loss / max(pairs, 1))
             assert stop.metric is not None
-            finish(self.rows.copy())
+            rows = self.rows.copy()
+            if settle is not None:
+                settle(rows)
+            finish(rows)
             return -float(stop.metric(model))
 
         judge = None if held is None else self._trainer(held, seed, False)
