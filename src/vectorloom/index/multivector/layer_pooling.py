@@ -287,4 +287,5 @@ def _weights(weights: Any, n: int) -> Floats:
         raise ShapeError(f"weights must be one a layer, {n}; got shape {given.shape}.")
     if not np.isfinite(given).all() or (given < 0).any() or given.sum() <= 0:
         raise ParameterError("weights must be at least 0, and one above; got others.")
-    return (given / given.sum()).astype(np.float32)
+    shares: Floats = (given / given.sum()).astype(np.float32)
+    return shares
