@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def format_seconds(seconds: float) -> str:
@@ -55,3 +56,17 @@ def format_bytes(n: float) -> str:
         return f"{n:.0f} bytes"
     power = min(4, int(math.log2(n) // 10))
     return f"{n / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
+
+
+def format_losses(losses: Sequence[float]) -> str:
+    """Return the losses of epochs: all of a dozen, else the first and the last of them.
+
+    Examples
+    --------
+    >>> format_losses([2.5, 1.25]), format_losses([5.0, 4.0, *[3.0] * 40, 2.0])
+    ('2.5000, 1.2500', '5.0000, 4.0000, 3.0000, … (43 epochs), 3.0000, 3.0000, 2.0000')
+    """
+    told = [f"{loss:.4f}" for loss in losses]
+    if len(told) > 12:
+        told[3:-3] = [f"… ({len(losses)} epochs)"]
+    return ", ".join(told)

@@ -12,7 +12,7 @@ import typer
 from vectorloom.cli.learn_documents import documents, early_stop
 from vectorloom.cli.learn_topics import topics
 from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, bullet, job
-from vectorloom.readable import format_bytes
+from vectorloom.readable import format_bytes, format_losses
 
 if TYPE_CHECKING:
     from vectorloom.learn.corpus import EncodedCorpus
@@ -209,9 +209,9 @@ def _answer(
         f"read in {seconds[0]:.1f} s, learned in {seconds[1]:.1f} s",
     ]
     if losses:
-        lines.append("loss of the epochs: " + ", ".join(f"{loss:.4f}" for loss in losses))
+        lines.append(f"loss of the epochs: {format_losses(losses)}")
     if held_out:
-        lines.append("held-out loss: " + ", ".join(f"{loss:.4f}" for loss in held_out))
+        lines.append(f"held-out loss: {format_losses(held_out)}")
     for word, found in near.items():
         lines.append(f"near {word}: " + ", ".join(str(other) for other, _ in found))
     out.show(*(bullet("·", "cyan", line) for line in lines))

@@ -12,7 +12,7 @@ import typer
 
 from vectorloom.cli.learn_topics import texts_of
 from vectorloom.cli.output import DebugOption, JobsOption, JsonOption, Output, bullet, job
-from vectorloom.readable import format_bytes
+from vectorloom.readable import format_bytes, format_losses
 
 # The name of a method, its class in `vectorloom.learn`, and what it is set to.
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -219,7 +219,7 @@ def _answer(
     ]
     for name, values in (("loss", losses), ("held-out loss", held_out)):
         if values:
-            lines.append(f"{name} of the epochs: " + ", ".join(f"{value:.4f}" for value in values))
+            lines.append(f"{name} of the epochs: {format_losses(values)}")
     for question, found in near.items():
         lines.append(f"near {question}:")
         lines += [f"  {row:7d}  {score:8.4f}  {shorten(text, 80)}" for row, score, text in found]
