@@ -128,6 +128,17 @@ def test_judgments_set_the_goal_where_there_are_some(rows: Floats, queries: Floa
     assert plan.point.low >= 0.95
 
 
+def test_a_recipe_raced_on_some_queries_is_measured_on_all_of_them() -> None:
+    rows, queries = gathered(1500, 16), gathered(900, 16, seed=1)
+    nearest = vl.index.Exact().fit(rows).search(queries, 4).ids.tolist()
+    qrels = {i: {row: 1 for row in found} for i, found in enumerate(nearest)}
+    plan = vl.tune(
+        rows, queries, qrels, ndcg_loss=0.1, recipes=["scan", "graph:16"], n_jobs=1, quiet=True
+    )
+    assert plan.point.n_queries == 600  # a third tunes, which is more than a race asks
+    assert plan.point.low >= 0.9
+
+
 def test_filters_are_measured_with(rows: Floats, queries: Floats) -> None:
     mask = np.arange(len(rows)) % 10 == 0
     plan = vl.tune(rows, queries, recall=0.9, filters=mask, recipes=FEW[:3], n_jobs=1, quiet=True)

@@ -147,7 +147,7 @@ class Trial:
         self.problem = problem
         self.steps = ladder(self.recipe)
         self._options = [{"depth": step.depth, **step.effort} for step in self.steps]
-        self._found: dict[tuple[str, int], Doubles] = {}
+        self._found: dict[tuple[str, int, int], Doubles] = {}
         pipeline = Pipeline(
             self.recipe, problem.metric, problem.n_jobs, random_state=problem.random_state
         )
@@ -166,7 +166,7 @@ class Trial:
 
     def values(self, step: int, asked: Asked) -> Doubles:
         """Return the quality of each query at this step of the ladder."""
-        key = (asked.name, step)
+        key = (asked.name, len(asked), step)
         if key not in self._found:
             answers = self.sample.answers(asked)
             if self.is_exact:
