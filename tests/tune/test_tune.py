@@ -19,9 +19,11 @@ from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.tune import UnmetGoalsError
 from vectorloom.tune.candidates import candidates, family, least_bytes
 from vectorloom.tune.goals import read_goals
+from vectorloom.tune.measuring import Trial, ladder
 from vectorloom.tune.pipeline import Pipeline
 from vectorloom.tune.problem import read_problem
 from vectorloom.tune.race import rungs_of
+from vectorloom.tune.recipe import Recipe
 from vectorloom.tune.suspects import suspicions
 
 Floats = NDArray[np.float32]
@@ -137,6 +139,21 @@ def test_a_recipe_raced_on_some_queries_is_measured_on_all_of_them() -> None:
     )
     assert plan.point.n_queries == 600  # a third tunes, which is more than a race asks
     assert plan.point.low >= 0.9
+
+
+def test_recalls_that_no_walk_reaches_are_not_tried_as_scans() -> None:
+    rng = np.random.default_rng(0)
+    rows, queries = rng.standard_normal((2, 2000, 64)).astype(np.float32)
+    problem = read_problem(
+        rows, queries[:100], None, None,
+        ids=None, query_ids=None, k=10, metric="l2", n_jobs=1, random_state=0,
+    )  # fmt: skip
+    trial = Trial(Recipe.parse("graph:16"), problem.whole(), problem)
+    assert len(trial.steps) < len(ladder(trial.recipe))
+    for step in trial.steps:
+        assert trial.pipeline.inner_.search(queries[:1], 10, explain=True, **step.effort).plan == (
+            "walk",
+        )
 
 
 def test_filters_are_measured_with(rows: Floats, queries: Floats) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vectorloom.index.dense.graph import Graph
 from vectorloom.tune.goals import Goals
 from vectorloom.tune.pipeline import Pipeline
 from vectorloom.tune.problem import Asked, Problem, Sample
@@ -27,7 +28,7 @@ RECALLS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.
            0.998, 0.999)  # fmt: skip
 #: Walks that keep fewer candidates than for any recall: where queries lie near rows they do.
 _SHORT_REACHES = (10, 14)
-_REACHES = (400, 800, 1600)
+_REACHES = (64, 128, 400, 800, 1600)
 _DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: Depth of a re-check and recall of the search before it, rising together.
 _PAIRED = ((1, 0.8), (2, 0.8), (2, 0.9), (3, 0.9), (4, 0.9), (4, 0.95), (6, 0.95), (8, 0.97),
@@ -110,7 +111,7 @@ def ladder(recipe: Recipe) -> list[Recipe]:
     >>> [str(step) for step in ladder(Recipe.parse("float16 | scan"))]
     ['float16 | scan']
     >>> len(ladder(Recipe.parse("graph:48")))
-    22
+    24
     """
     if recipe.kind == "scan":
         if recipe.rerank is None:
@@ -131,6 +132,24 @@ def is_exact(recipe: Recipe, is_whole: bool) -> bool:
     return recipe.kind == "scan" and recipe.reduce is None and lossless
 
 
+def _walked(pipeline: Pipeline, steps: list[Recipe], k: int) -> list[Recipe]:
+    """Return the steps of a graph without recalls that no walk reached, which are exact scans."""
+    index = pipeline.inner_
+    if not isinstance(index, Graph) or steps[0].rerank is not None:
+        return steps
+    asked = np.ones((1, index.dim_), np.float32)
+    left = list(steps)
+    for step in reversed(steps):
+        recall = step.effort.get("recall")
+        if recall is None:
+            continue
+        plan = index.search(asked, k, recall=recall, explain=True).plan
+        if plan is None or not plan[0].startswith("exact: no walk"):
+            break
+        left.remove(step)
+    return left
+
+
 class Trial:
     """A recipe built on some rows, with what was measured of it so far.
 
@@ -145,8 +164,6 @@ class Trial:
         self.recipe = recipe.built
         self.sample = sample
         self.problem = problem
-        self.steps = ladder(self.recipe)
-        self._options = [{"depth": step.depth, **step.effort} for step in self.steps]
         self._found: dict[tuple[str, int, int], Doubles] = {}
         pipeline = Pipeline(
             self.recipe, problem.metric, problem.n_jobs, random_state=problem.random_state
@@ -158,6 +175,8 @@ class Trial:
         pipeline.search(problem.tuned.queries[:1], min(problem.k, len(sample)))
         self.build_s = time.perf_counter() - start
         self.bytes = pipeline.nbytes_
+        self.steps = _walked(pipeline, ladder(self.recipe), min(problem.k, len(sample)))
+        self._options = [{"depth": step.depth, **step.effort} for step in self.steps]
 
     @property
     def is_exact(self) -> bool:
