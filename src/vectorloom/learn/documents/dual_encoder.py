@@ -24,7 +24,7 @@ from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count, check_jobs
 from vectorloom.io.container import Container, write_container
 from vectorloom.learn.documents.ngrams import NgramTable, Tokens, check_buckets, encode_texts
-from vectorloom.learn.documents.pairs import as_pairs
+from vectorloom.learn.documents.pairs import alike, as_pairs
 from vectorloom.learn.documents.stored import (
     id_arrays,
     plain_params,
@@ -34,12 +34,10 @@ from vectorloom.learn.documents.stored import (
 )
 from vectorloom.learn.documents.word_ngrams import WordCutter
 from vectorloom.learn.steps import Checkpoint, Steps, held_out_split
-from vectorloom.select.neighbours import nearest_rows
 from vectorloom.vectors import as_ids
 
 _KIND = "learn.dual_encoder"
 _SVD_TEXTS = 50_000  # at most so many begin the table
-_NEAR_TEXTS = 16_384  # neighbours are looked for among so many at a time
 _NEIGHBOURS = 48
 _SHORTEST = 6  # tokens of a text from which pieces are taken
 _SVD_ITERATIONS = 3
@@ -384,7 +382,7 @@ class DualEncoder(WordCutter):
             _core.Ngrams(rows, tokens.offsets, self._table.sizes),
             head_ends,
             trained,
-            self._neighbours(own, trained),
+            alike(self._encode(own)[trained], _NEIGHBOURS, self.random_state, self.n_jobs),
             self.table_,
             squares,
             batch=self.batch_size,
@@ -419,24 +417,6 @@ class DualEncoder(WordCutter):
         )
         steps.run(checkpoint)
         self.losses_, self.held_out_losses_ = steps.losses, steps.held_out_losses
-
-    def _neighbours(self, tokens: Tokens, items: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Return for each item the places in `items` of texts that are like it now."""
-        vectors = self._encode(tokens)[items]
-        n = len(items)
-        found = np.repeat(np.arange(n, dtype=np.int32)[:, None], _NEIGHBOURS, axis=1)
-        order = np.random.default_rng(self.random_state).permutation(n)
-        for start in range(0, n, _NEAR_TEXTS):
-            part = order[start : start + _NEAR_TEXTS]
-            k = min(_NEIGHBOURS, len(part) - 1)
-            if k < 1:
-                break
-            near, _ = nearest_rows(
-                np.ascontiguousarray(vectors[part]), k, metric="cosine", n_jobs=self.n_jobs
-            )
-            own = np.arange(len(part))[:, None]
-            found[part, :k] = part[np.where(near < 0, own, near)]
-        return found
 
     def _encode(self, tokens: Tokens) -> NDArray[np.float32]:
         return encode_texts(

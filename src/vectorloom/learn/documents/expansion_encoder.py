@@ -34,7 +34,6 @@ from vectorloom.learn.documents.expansion_batches import (
 from vectorloom.learn.documents.expansion_head import Head, OwnWeights, weigh
 from vectorloom.learn.documents.expansion_start import (
     Vocabulary,
-    alike,
     check_settings,
     first_head,
     learn_vocabulary,
@@ -42,7 +41,7 @@ from vectorloom.learn.documents.expansion_start import (
 )
 from vectorloom.learn.documents.expansion_training import ExpansionTrainer, Schedule
 from vectorloom.learn.documents.ngrams import Tokens
-from vectorloom.learn.documents.pairs import as_pairs
+from vectorloom.learn.documents.pairs import alike, as_pairs
 from vectorloom.learn.documents.stored import id_arrays, plain_params, stored_ids
 from vectorloom.learn.documents.word_ngrams import WordCutter
 from vectorloom.learn.steps import Checkpoint, Steps, held_out_split
@@ -50,6 +49,7 @@ from vectorloom.learn.texts import as_texts
 from vectorloom.vectors import as_ids
 
 _KIND = "learn.expansion_encoder"
+_NEIGHBOURS = 24  # texts that a batch may hold beside one
 _LOOKED_AT = 256  # queries from which their bias is set
 
 
@@ -424,7 +424,7 @@ class ExpansionEncoder(WordCutter):
         near = np.empty((len(items), 0), np.int32)
         if self.epochs and self.group_size > 1:
             rows = counts_of(tokens, len(self._vocabulary))[items]
-            near = alike(self._head.read(rows).x, self.random_state, self.n_jobs)
+            near = alike(self._head.read(rows).x, _NEIGHBOURS, self.random_state, self.n_jobs)
         return Pieces(tokens, head_ends, items, near, self.group_size, float(self.head_share))
 
     def _train(self, batches: Batches, checkpoint: Checkpoint, texts: int) -> None:

@@ -20,15 +20,12 @@ from vectorloom.estimator import check_count, check_jobs
 from vectorloom.learn.documents.expansion_head import Floats, Head
 from vectorloom.learn.documents.ngrams import Tokens, offsets_of
 from vectorloom.learn.steps import held_out_split
-from vectorloom.select.neighbours import nearest_rows
 
 _SVD_TEXTS = 50_000  # at most so many begin the head
 _SVD_ITERATIONS = 3
 _RARITY = np.float32(0.6)
 _STRONG = 100  # `strength` is of the so manieth strongest term of a text
 _LOOKED_AT = 256  # texts from which sizes and biases are taken
-_NEAR_TEXTS = 16_384  # neighbours are looked for among so many at a time
-_NEIGHBOURS = 24
 _COUNTS = (
     "vector_size",
     "min_df",
@@ -199,34 +196,6 @@ def open_queries(head: Head, counts: Any, n_expansions: int) -> None:
     logits = head.read(counts).x @ head.writing.T
     if logits.size:
         head.query_bias[:] = -_weakest(logits, n_expansions)
-
-
-def alike(x: Floats, seed: int, n_jobs: int | None) -> NDArray[np.int32]:
-    """Return for each row other rows that are like it; itself where there are too few.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n, dim), float32
-    seed : int
-    n_jobs : int or None
-
-    Returns
-    -------
-    ndarray of shape (n, 24), int32
-    """
-    n = len(x)
-    found = np.repeat(np.arange(n, dtype=np.int32)[:, None], _NEIGHBOURS, axis=1)
-    order = np.random.default_rng(seed).permutation(n)
-    for start in range(0, n if x.size else 0, _NEAR_TEXTS):
-        part = order[start : start + _NEAR_TEXTS]
-        k = min(_NEIGHBOURS, len(part) - 1)
-        if k < 1:
-            break
-        rows = np.ascontiguousarray(x[part])
-        near, _ = nearest_rows(rows, k, metric="cosine", n_jobs=n_jobs)
-        own = np.arange(len(part))[:, None]
-        found[part, :k] = part[np.where(near < 0, own, near)]
-    return found
 
 
 def _weakest(logits: Floats, wanted: int) -> float:
