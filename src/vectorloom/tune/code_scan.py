@@ -13,7 +13,7 @@ from vectorloom.compress.codes import Codes
 from vectorloom.compress.compressor import Compressor, unit
 from vectorloom.compress.quantize.lvq import LVQ
 from vectorloom.compress.quantize.scalar import Scalar
-from vectorloom.index.dense.prepared import Prepared
+from vectorloom.index.dense.prepared import Prepared, filled, small
 from vectorloom.index.filters import QueryMasks, position_masks
 from vectorloom.index.hits import Hits, pad_hits
 from vectorloom.index.rowids import CountedIds, IntIds, StrIds, no_ids_like
@@ -21,7 +21,6 @@ from vectorloom.vectors import as_dense
 
 #: Of scores held at a time.
 _SCORE_BYTES = 64 << 20
-_MOST_HITS = 4096  # for more, steps in Python cost nothing beside the search
 
 
 class CodeScan:
@@ -94,18 +93,15 @@ class CodeScan:
             Scores are those of codes.
         """
         compressor = self.compressor
-        if where is None and isinstance(compressor, Scalar | LVQ) and type(queries) is np.ndarray:
-            answer = None
-            if queries.ndim == 2 and len(queries) * k <= _MOST_HITS:
+        if where is None and isinstance(compressor, Scalar | LVQ) and small(queries, k):
 
-                def prepare() -> Any:
-                    return self._core_search(compressor)
+            def prepare() -> Any:
+                return self._core_search(compressor)
 
-                answer = self._prepared.search(self._raw, self._n_jobs, prepare)(queries, k)
-            if answer is not None:
-                ids, scores, distances, counts = answer
-                known = ids.view(np.int64) if self.ids.dtype == "int64" else self.ids.take(ids)
-                return Hits(known, scores, distances, counts, self.metric)
+            answer = self._prepared.search(self._raw, self._n_jobs, prepare)(queries, k)
+            hits = filled(answer, self.ids, self.metric)
+            if hits is not None:
+                return hits
         return self._stepwise(queries, k, where)
 
     def _core_search(self, compressor: Scalar | LVQ) -> Any:

@@ -223,7 +223,7 @@ def race(
 
 
 def _few_of_a_kind(prospects: Sequence[Prospect]) -> list[Prospect]:
-    """Return the first of each family: its relatives differ less than their builds cost."""
+    """Return the first two of each family: more relatives differ less than their builds cost."""
     counts: Counter[tuple[object, ...]] = Counter()
     kept = []
     for prospect in prospects:

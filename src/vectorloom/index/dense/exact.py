@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vectorloom.errors import ParameterError
 from vectorloom.index.answer import top
 from vectorloom.index.dense.encoding import resolve_kind
-from vectorloom.index.dense.prepared import plain
+from vectorloom.index.dense.prepared import filled, plain
 from vectorloom.index.dense.row_index import RowIndex
 from vectorloom.index.dense.store import RowStore
 from vectorloom.index.dense.stored import read_store
@@ -137,7 +137,8 @@ class Exact(RowIndex):
         """
         del exact
         if where is None and hasattr(self, "_store") and plain(self._store, queries, k):
-            hits = self._filled(self._store.answer(queries, k, self.n_jobs))
+            answer = self._store.answer(queries, k, self.n_jobs)
+            hits = filled(answer, self._store.ids, self._store.metric)
             if hits is not None:
                 return hits
         return self._answer(queries, k, where, top)

@@ -23,7 +23,7 @@ from vectorloom.index.dense.encoding import resolve_kind
 from vectorloom.index.dense.graph_code import check_code, head_for, most_code_bytes
 from vectorloom.index.dense.graph_memory import least_bytes, require_whole
 from vectorloom.index.dense.graph_walk import Walk
-from vectorloom.index.dense.prepared import plain
+from vectorloom.index.dense.prepared import filled, plain
 from vectorloom.index.dense.proximity import ProximityGraph, kept_for
 from vectorloom.index.dense.row_index import RowIndex
 from vectorloom.index.dense.store import RowStore
@@ -300,7 +300,8 @@ class Graph(RowIndex):
             reach = 0.0 if recall is None and type(ef) is int and ef > 0 else None
         if reach is None:
             return None
-        return self._filled(graph.answer(self._store, queries, k, ef, reach, self.n_jobs))
+        answer = graph.answer(self._store, queries, k, ef, reach, self.n_jobs)
+        return filled(answer, self._store.ids, self._store.metric)
 
     def _finder(self, recall: float | None, plan: list[str], n_jobs: int | None) -> FindWithin:
         graph = self._ready(n_jobs)

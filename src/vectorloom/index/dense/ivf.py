@@ -31,7 +31,7 @@ from vectorloom.index.dense.lists_memory import (
     place_bytes,
     widest_head,
 )
-from vectorloom.index.dense.prepared import plain
+from vectorloom.index.dense.prepared import filled, plain
 from vectorloom.index.dense.row_index import RowIndex
 from vectorloom.index.dense.store import RowStore
 from vectorloom.index.dense.stored import read_params, read_store
@@ -318,7 +318,8 @@ class IVF(RowIndex):
             probing = lists.probing(min(nprobe, len(lists)), DEFAULT_RECALL, k)
         else:
             return None
-        return self._filled(lists.answer(self._store, queries, probing, k, self.n_jobs))
+        answer = lists.answer(self._store, queries, probing, k, self.n_jobs)
+        return filled(answer, self._store.ids, self._store.metric)
 
     def _finder(self, recall: float | None, plan: list[str], n_jobs: int | None) -> FindWithin:
         lists = self._ready(n_jobs)

@@ -13,26 +13,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vectorloom import _core
+from vectorloom.index.hits import Hits
 
 if TYPE_CHECKING:
     from vectorloom.index.dense.store import RowStore
+    from vectorloom.index.rowids import IntIds, StrIds
 
 _MOST_HITS = 4096  # for more the steps cost nothing beside the search
 
 #: In the core: (ids or positions, scores, distances, counts) of queries; None where these need
 # conversion or a message, or one has fewer than k hits.
-Search = _core.GraphSearch | _core.ListsSearch | _core.ExactSearch
+Search = _core.GraphSearch | _core.ListsSearch | _core.ExactSearch | _core.CodeSearch
 
 
-def plain(store: RowStore, queries: Any, k: Any) -> bool:
+def small(queries: Any, k: Any) -> bool:
     """Whether the core may see to the rest: what it is not sure of it leaves unanswered."""
     return (
         type(queries) is np.ndarray
         and type(k) is int
         and queries.ndim == 2
         and len(queries) * k <= _MOST_HITS
-        and store.n_live == store.n
     )
+
+
+def plain(store: RowStore, queries: Any, k: Any) -> bool:
+    """Whether queries are `small`, and all rows live."""
+    return small(queries, k) and store.n_live == store.n
+
+
+def filled(answer: Any, ids: IntIds | StrIds, metric: str) -> Hits | None:
+    """Return the answer of one call of the core as hits; None where it had none."""
+    if answer is None:
+        return None
+    found, scores, distances, counts = answer
+    if ids.dtype != "int64":
+        found = ids.take(found)
+    return Hits(found, scores, distances, counts, metric)
 
 
 class Prepared:

@@ -268,16 +268,6 @@ class RowIndex(Estimator):
         ids = store.ids.take(positions.ravel() if full else positions[positions >= 0])
         return pad_hits(ids, positions, scores, counts, k, store.metric)
 
-    def _filled(self, answer: Any) -> Hits | None:
-        """Return the answer of one call of the core as hits; None where it had none."""
-        if answer is None:
-            return None
-        ids, scores, distances, counts = answer
-        store = self._store
-        if store.ids.dtype != "int64":
-            ids = store.ids.take(ids)
-        return Hits(ids, scores, distances, counts, store.metric)
-
     def range_search(
         self,
         queries: Any,

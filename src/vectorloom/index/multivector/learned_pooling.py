@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from vectorloom.errors import FormatError, ParameterError, ShapeError
 from vectorloom.estimator import Estimator, check_count
-from vectorloom.index.multivector.late_contrast import Local, MapTrainer, Padded, Trained, as_pairs
+from vectorloom.index.multivector.late_contrast import (
+    Local,
+    MapTrainer,
+    Padded,
+    Trained,
+    as_pairs,
+    padded,
+)
 from vectorloom.index.multivector.token_pooling import joined
 from vectorloom.index.multivector.token_vectors import TokenVectors, as_float_tokens, unit_rows
 from vectorloom.io.container import Container, write_container
@@ -162,8 +169,12 @@ class LearnedPooling(Estimator):
         raise NotImplementedError
 
     def _viewer(self, tokens: TokenVectors) -> Callable[[Floats], Padded]:
-        """Return what gives, of W, the means of all these items."""
-        raise NotImplementedError
+        """Return what gives, of W, the means of all these items: found once, as they come."""
+        start = np.empty((0, 0), np.float32)
+        means = padded(
+            [self._means_of(item, start) for item in tokens.items()], self._budgets()[-1]
+        )
+        return lambda weights: means
 
     def _check(self) -> None:
         check_count("n_epochs", self.n_epochs, at_least=0)

@@ -23,7 +23,6 @@ tokens of their own; here they are groups of its frozen vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,9 @@ from numpy.typing import NDArray
 from vectorloom.compress.contrastive import cross_entropy
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count
-from vectorloom.index.multivector.late_contrast import Local, Padded, padded
+from vectorloom.index.multivector.late_contrast import Local
 from vectorloom.index.multivector.learned_pooling import LearnedPooling
 from vectorloom.index.multivector.token_pooling import group_means, ward_groups
-from vectorloom.index.multivector.token_vectors import TokenVectors
 from vectorloom.io.container import register_loader
 from vectorloom.vectors import as_dense
 
@@ -203,11 +201,6 @@ class MultiView(LearnedPooling):
         mean = group_means(item, np.zeros(n, np.int64), normalise=True)
         share = np.float32(self.shrink)
         return (1 - share) * views + share * mean
-
-    def _viewer(self, tokens: TokenVectors) -> Callable[[Floats], Padded]:
-        start = np.empty((0, 0), np.float32)  # groups are those of the vectors as they come
-        means = padded([self._means_of(item, start) for item in tokens.items()], self.n_views)
-        return lambda weights: means
 
 
 def local_contrast(

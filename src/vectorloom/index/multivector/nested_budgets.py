@@ -14,17 +14,15 @@ the vectors in the place of the ordered means was measured, and is worse (see th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vectorloom.errors import ParameterError
 from vectorloom.estimator import check_count
-from vectorloom.index.multivector.late_contrast import Padded, padded
 from vectorloom.index.multivector.learned_pooling import LearnedPooling
 from vectorloom.index.multivector.nested_tokens import ordered_means
-from vectorloom.index.multivector.token_vectors import TokenVectors
 from vectorloom.io.container import register_loader
 
 KIND = "index.nested_multi_vector"
@@ -119,12 +117,6 @@ class NestedMultiVector(LearnedPooling):
 
     def _means_of(self, item: Floats, weights: Floats) -> Floats:
         return ordered_means(item, self._budgets()[-1])
-
-    def _viewer(self, tokens: TokenVectors) -> Callable[[Floats], Padded]:
-        # The order is that of the vectors as they come: it is found once.
-        most = self._budgets()[-1]
-        means = padded([ordered_means(item, most) for item in tokens.items()], most)
-        return lambda weights: means
 
 
 register_loader(KIND, NestedMultiVector._from_container)
